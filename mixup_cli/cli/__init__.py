@@ -1,0 +1,99 @@
+"""The command line. The one place where errors become messages and exit codes."""
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from importlib import import_module
+
+import click
+
+from mixup_cli import __version__, errors
+
+# Command -> its line in `mixup --help`. Its module is imported when it is called: `mixup --help`
+# shall import neither numpy nor Pillow.
+COMMANDS = {"augment": "Blend labelled images in pairs; write PNGs and soft labels."}
+EXIT_CODES = {
+    errors.InputError: 2,
+    errors.RejectedError: 3,
+    errors.StoppedError: 4,
+    errors.LockedError: 5,
+}
+EPILOG = """\b
+Example:
+  mixup augment photos/ mixed/ --alpha 0.2 --size 224 --copies 4
+
+\b
+Exit codes: 0 complete, 1 a bug of mixup, 2 refused before any work, 3 complete but some sources
+were rejected, 4 stopped by I/O or a resource, 5 another run is writing there, 130/143 interrupted.
+"""
+
+
+class Terminated(BaseException):
+    """SIGTERM, so that it unwinds as Ctrl-C does."""
+
+
+class Commands(click.Group):
+    """A group that imports a command's module when it is used, and turns errors into exit codes."""
+
+    def list_commands(self, ctx):
+        return list(COMMANDS)
+
+    def get_command(self, ctx, name):
+        return import_module(f"mixup_cli.cli.{name}").command if name in COMMANDS else None
+
+    def format_commands(self, ctx, formatter):
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except errors.MixupError as e:
+            click.echo(f"Error: {e}", err=True)
+            ctx.exit(EXIT_CODES[type(e)])
+        except KeyboardInterrupt:
+            click.echo("Interrupted: the output is incomplete; --overwrite starts again", err=True)
+            ctx.exit(130)
+        except Terminated:
+            click.echo("Terminated: the output is incomplete; --overwrite starts again", err=True)
+            ctx.exit(143)
+        except BrokenPipeError:
+            # Whoever read us has seen enough. Python would complain again when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as e:
+            if ctx.meta.get("debug"):
+                traceback.print_exc()
+            click.echo(
+                f"Error: a bug in mixup: {type(e).__name__}: {e}; run again with --debug and report"
+                " what it prints",
+                err=True,
+            )
+            ctx.exit(1)
+
+
+@click.group(
+    cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__, prog_name="mixup")
+def cli():
+    """Offline mixup (Zhang et al. 2018): out = lam * a + (1 - lam) * b, images and labels alike.
+
+    All randomness comes from --seed: the same command writes the same bytes, on any number of
+    workers.
+    """
+
+
+def main():
+    """The entry point of the `mixup` script."""
+
+    def terminate(*_):
+        raise Terminated
+
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, terminate)
+    cli(prog_name="mixup")

@@ -1,0 +1,91 @@
+"""mixup augment: plan and render in one go."""
+
+import json
+
+import click
+
+from mixup_cli.cli.options import Alpha, canvas_options, debug_option
+
+EPILOG = """\b
+Examples:
+  mixup augment photos/ mixed/ --alpha 0.2
+  mixup augment photos/ mixed/ --size 224 --copies 4 --seed 1
+  mixup augment photos/ mixed/ --dry-run
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("source", metavar="IN", type=click.Path())
+@click.argument("out", type=click.Path())
+@click.option("--alpha", type=Alpha(), default=0.2, show_default=True,
+              help="lam ~ Beta(alpha, alpha): 0 mixes nothing, 1 is uniform, more mixes stronger.")
+@click.option("--copies", type=click.IntRange(1), default=1, show_default=True,
+              help="Outputs for each source.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+              help="The same seed gives the same bytes.")
+@canvas_options
+@click.option("--label-format", type=click.Choice(["auto", "wide", "sparse"]), default="auto",
+              show_default=True, help="A column for each class, or two classes and two weights;"
+              " auto is wide up to 256 classes.")
+@click.option("--allow-empty", is_flag=True, help="Accept class folders without an image.")
+@click.option("--jobs", type=click.IntRange(0), help="Worker processes; 0 works in this process."
+              "  [default: the CPUs this process may use]")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier run in OUT.")
+@click.option("--on-error", type=click.Choice(["reject", "skip", "fail"]), default="reject",
+              show_default=True, help="A source that cannot be used is named in rejects.csv: exit"
+              " 3 (reject), exit 0 (skip), or stop at the first (fail).")
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@click.option("--quiet", is_flag=True, help="No progress, no summary; errors only.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout at the end.")
+@debug_option
+@click.pass_context
+def command(ctx, source, out, size, fit, mode, background, jobs, overwrite, on_error, dry_run,
+            quiet, as_json, **options):
+    """Blend the labelled images of IN in pairs and write PNGs and soft labels to OUT.
+
+    IN holds a folder for each class. Each output is lam * a + (1 - lam) * b, pixels and labels
+    alike; OUT/labels.csv holds the soft labels, OUT/metadata.csv the sources and lam.
+    """
+    from mixup_cli.augment import Options, augment, dry_run as look
+    from mixup_cli.canvas import Canvas
+    from mixup_cli.cli.progress import Progress
+
+    options = Options(canvas=Canvas(size, fit, mode, background), **options)
+    if dry_run:
+        record = look(source, out, options, overwrite=overwrite)
+    else:
+        with Progress(quiet) as progress:
+            record = augment(source, out, options, jobs=jobs, overwrite=overwrite,
+                             on_error=on_error, progress=progress)
+    if not quiet:
+        for line in summary(record, out):
+            click.echo(line, err=True)
+    if as_json:
+        click.echo(json.dumps({"out": out, **record}, ensure_ascii=False))
+    if record["counts"]["rejected"] and on_error != "skip" and not dry_run:
+        ctx.exit(3)
+
+
+def summary(record, out):
+    """The lines that tell a person what was done, or would be."""
+    counts = record["counts"]
+    if counts["skipped"]:
+        kinds = {"hidden": "hidden", "other": "not images by name", "unclassed": "in no class folder"}
+        listed = ", ".join(f"{n} {kinds[kind]}" for kind, n in counts["skipped"].items())
+        yield f"Skipped: {listed}"
+    if record.get("dry_run"):
+        size = counts["estimated_bytes"]
+        yield (
+            f"Would write {counts['outputs']:,} images in {counts['shards']:,} shards to {out}, about"
+            f" {size / 1e6:,.1f} MB on disk" if size else f"{out}: no sampled source can be read"
+        )
+    else:
+        yield (
+            f"Wrote {counts['outputs']:,} images from {counts['sources']:,} sources of"
+            f" {counts['classes']:,} classes to {out}"
+        )
+    share = counts["share_equal_to_source"]
+    yield f"{share:.0%} of the outputs equal one of their sources (lam within 1/510 of 0 or 1)"
+    if counts["rejected"]:
+        where = "found in a sample" if record.get("dry_run") else f"named in {out}/rejects.csv"
+        yield f"{counts['rejected']:,} sources rejected, {where}"

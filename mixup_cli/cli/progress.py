@@ -1,0 +1,43 @@
+"""Progress on stderr: a bar in a terminal, else a plain line every 10 seconds."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+LINE_SECONDS = 10
+tqdm.monitor_interval = 0  # no monitor thread: worker processes are forked from this one
+
+
+class Progress:
+    """Call it with (done, total); use it as a context manager so that the bar is closed."""
+
+    def __init__(self, quiet=False, stream=None):
+        self.stream = stream or sys.stderr
+        self.quiet = quiet
+        self.bar = None
+        self.started = self.last_line = time.monotonic()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if self.bar is not None:
+            self.bar.close()
+
+    def __call__(self, done, total):
+        if self.quiet:
+            return
+        if self.stream.isatty():
+            if self.bar is None:
+                self.bar = tqdm(total=total, unit=" images", file=self.stream, dynamic_ncols=True)
+            # Staged images of a shard that was dropped and tried again are counted once.
+            self.bar.update(max(0, done - self.bar.n))
+        elif time.monotonic() - self.last_line >= LINE_SECONDS:
+            self.last_line = time.monotonic()
+            print(self._line(done, total), file=self.stream, flush=True)
+
+    def _line(self, done, total):
+        rate = done / (time.monotonic() - self.started)
+        left = tqdm.format_interval((total - done) / rate) if rate else "?"
+        return f"{done:,} of {total:,} images, {rate:,.0f} images/s, {left} left"

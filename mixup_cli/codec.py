@@ -1,0 +1,218 @@
+"""Bytes to arrays and arrays to PNG bytes. The only room that knows Pillow and the other codecs."""
+
+import io
+import struct
+import warnings
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageCms, ImageColor
+
+from mixup_cli.errors import SourceError
+
+try:
+    from isal import isal_zlib
+except ImportError:  # no wheel on this platform: the same pixels, slower and larger
+    isal_zlib = None
+try:
+    import simplejpeg
+except ImportError:
+    simplejpeg = None
+
+# What torchvision's ImageFolder lists; a file's content decides, not its name. MPO is the JPEG of
+# phones that store a second picture; DIB is a BMP without its header.
+FORMATS = ("JPEG", "MPO", "PNG", "PPM", "BMP", "DIB", "TIFF", "WEBP")
+MAX_PIXELS = 100_000_000  # larger ones are decompression bombs, or want a job of their own
+_ORIENTATION = 0x0112
+_AS_IS = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "1": "L", "La": "LA", "RGBa": "RGBA"}
+_MODE_OF_CHANNELS = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+
+
+class Picture(NamedTuple):
+    """A decoded file: pixels (H, W, C) uint8 or uint16, C = 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA;
+    orientation: EXIF's 1 to 8, not yet applied."""
+
+    pixels: np.ndarray
+    orientation: int
+
+
+def decode(data):
+    """Decode the bytes of an image file; of an animation or a multi-page file the first picture.
+
+    Raises SourceError with the reason, whatever the decoder raised.
+    """
+    if not data:
+        raise SourceError("empty file (0 bytes)")
+    if simplejpeg is not None and data[:3] == b"\xff\xd8\xff":
+        picture = _decode_jpeg(data)
+        if picture is not None:
+            return picture
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a damaged EXIF block is no news; a bomb is caught below
+            return _decode_pillow(data)
+    except SourceError:
+        raise
+    except Image.UnidentifiedImageError as e:
+        raise SourceError("not a JPEG, PNG, WebP, TIFF, BMP or PNM image") from e
+    except Exception as e:  # decoders raise nearly everything, not OSError alone
+        raise SourceError(f"cannot be decoded: {e or type(e).__name__}".splitlines()[0]) from e
+
+
+def _decode_jpeg(data):
+    """Grey and YCbCr JPEGs by libjpeg-turbo directly; None leaves the file to Pillow."""
+    try:
+        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
+        if colorspace not in ("Gray", "YCbCr") or height * width > MAX_PIXELS:
+            return None
+        pixels = simplejpeg.decode_jpeg(data, "GRAY" if colorspace == "Gray" else "RGB")
+    except (ValueError, MemoryError):
+        return None
+    return Picture(pixels, _jpeg_orientation(data))
+
+
+def _jpeg_orientation(data):
+    """EXIF orientation of a JPEG, found by walking its marker segments up to the first scan."""
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4])
+        if marker == 0xDA:
+            break
+        if marker == 0xE1 and data[position + 4 : position + 10] == b"Exif\0\0":
+            return _exif_orientation(data[position + 4 : position + 2 + length])
+        position += 1 if marker == 0xFF else 2 + length
+    return 1
+
+
+def _exif_orientation(block):
+    exif = Image.Exif()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exif.load(block)
+            return _valid_orientation(exif.get(_ORIENTATION))
+    except Exception:  # a broken EXIF block is no reason to lose the picture; nor does Pillow
+        return 1
+
+
+def _valid_orientation(value):
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _decode_pillow(data):
+    cap, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS // 2  # Pillow raises at twice it
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise SourceError(f"{image.width}x{image.height} is over {MAX_PIXELS:,} pixels")
+            image.load()
+            try:
+                orientation = _valid_orientation(image.getexif().get(_ORIENTATION))
+            except Exception:  # as in _exif_orientation
+                orientation = 1
+            return Picture(_pixels(image), orientation)
+    except Image.DecompressionBombError as e:
+        raise SourceError(f"over {MAX_PIXELS:,} pixels") from e
+    finally:
+        Image.MAX_IMAGE_PIXELS = cap
+
+
+def _pixels(image):
+    """Any Pillow mode as an array of ours: grey or RGB, with alpha where there is transparency."""
+    mode = image.mode
+    if mode.startswith("I"):
+        return _grey16(image)
+    if mode == "F":
+        raise SourceError("floating-point pixels have no white level; convert to 8 or 16 bits")
+    if mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        image = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+    elif image.has_transparency_data:
+        image = image.convert("LA" if mode in ("1", "L", "LA", "La") else "RGBA")
+    elif mode != _AS_IS.get(mode):
+        image = image.convert(_AS_IS.get(mode, "RGB"))
+    pixels = np.asarray(image)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _grey16(image):
+    """16-bit grey, which Pillow gives as I;16 or, for PNM, as I; a transparent level becomes alpha."""
+    pixels = np.asarray(image)
+    if pixels.min() < 0 or pixels.max() > 0xFFFF:
+        raise SourceError("32-bit pixels beyond 0 to 65535; convert to 16 bits")
+    pixels = pixels.astype(np.uint16)[..., None]
+    transparent = image.info.get("transparency")
+    if not isinstance(transparent, int):
+        return pixels
+    alpha = np.where(pixels == transparent, 0, 0xFFFF).astype(np.uint16)
+    return np.concatenate([pixels, alpha], axis=2)
+
+
+def parse_colour(text):
+    """A CSS colour name or #rrggbb as (R, G, B), 0 to 255. Raises ValueError."""
+    return ImageColor.getrgb(text)[:3]
+
+
+def resize(pixels, size, box=None):
+    """Resample to size (width, height), from box (left, top, right, bottom; fractions allowed).
+
+    Bilinear with antialiasing, as torchvision's Resize does by default. pixels (H, W, C) uint8 or
+    uint16; the colours of RGBA are weighted by its alpha.
+    """
+    if pixels.itemsize == 2 and pixels.shape[2] > 1:  # Pillow knows 16 bits in one channel only
+        channels = np.split(pixels, pixels.shape[2], axis=2)
+        return np.concatenate([resize(channel, size, box) for channel in channels], axis=2)
+    image = _image(pixels).resize(size, Image.Resampling.BILINEAR, box=box)
+    resized = np.asarray(image)
+    return resized[..., None] if resized.ndim == 2 else resized
+
+
+def luma(rgb):
+    """(H, W, 3) uint8 to (H, W, 1) by ITU-R 601-2 weights, as Pillow's convert('L')."""
+    return np.asarray(_image(rgb).convert("L"))[..., None]
+
+
+def _image(pixels):
+    return Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
+
+
+def encode_pngs(block):
+    """Encode a block of images of one shape, (N, H, W, C) uint8 or uint16, C = 1, 3 or 4.
+
+    Returns N PNG files as bytes, without any metadata. Every row has the Average filter (PNG
+    specification, 9.2), which suits photographs and vectorises: the encoder predicts from the
+    unfiltered pixels to the left and above, so the whole block is filtered at once.
+    """
+    count, height, width, channels = block.shape
+    depth = block.itemsize
+    header = struct.pack(">2I5B", width, height, 8 * depth, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
+    head = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header)
+    tail = _chunk(b"IEND", b"")
+    raw = np.ascontiguousarray(block, dtype=f">u{depth}").view(np.uint8)
+    filtered = _filter_average(raw.reshape(count, height, -1), channels * depth)
+    return [head + _chunk(b"IDAT", _deflate(image)) + tail for image in filtered]
+
+
+def _filter_average(raw, pixel_bytes):
+    """(N, H, row bytes) to (N, H, 1 + row bytes): 3, then each byte less (left + above) >> 1."""
+    filtered = np.empty((*raw.shape[:2], raw.shape[2] + 1), np.uint8)
+    filtered[..., 0] = 3
+    body = filtered[..., 1:]
+    above = np.zeros_like(raw)
+    above[:, 1:] = raw[:, :-1]
+    left = np.zeros_like(raw)
+    left[..., pixel_bytes:] = raw[..., :-pixel_bytes]
+    # (left + above) >> 1 without widening: shared bits, plus half of those that differ.
+    np.subtract(raw, (left & above) + ((left ^ above) >> 1), out=body)
+    return filtered
+
+
+def _deflate(array):
+    if isal_zlib is not None:
+        return isal_zlib.compress(array, 1)
+    return zlib.compress(array, 1)
+
+
+def _chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))

@@ -1,0 +1,25 @@
+"""What can go wrong that is not our bug. One string each, so that every error survives pickling."""
+
+
+class MixupError(Exception):
+    """Anything the user can act on; the message says where, what, and what to do."""
+
+
+class InputError(MixupError):
+    """Wrong usage or input, refused before any work (exit 2)."""
+
+
+class SourceError(MixupError):
+    """One source image cannot be used; the message is the reason that goes into rejects.csv."""
+
+
+class RejectedError(MixupError):
+    """A source was rejected and the user asked to stop at the first (exit 3)."""
+
+
+class StoppedError(MixupError):
+    """Input, output or another resource failed in mid-run (exit 4)."""
+
+
+class LockedError(MixupError):
+    """Another run holds the output folder (exit 5)."""

@@ -1,0 +1,139 @@
+"""Rendering: the rows of a shard become a folder of PNGs. Pure, picklable, a worker's whole world."""
+
+import os
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixup_cli import store
+from mixup_cli.canvas import Canvas, match, prepare
+from mixup_cli.codec import decode, encode_pngs
+from mixup_cli.errors import SourceError
+from mixup_cli.kernel import blend
+
+CACHE_BYTES = 64_000_000  # decoded sources a worker keeps
+BLOCK_BYTES = 400_000  # pixels blended and encoded at once: a few images that stay in the CPU's cache
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """The rows of a shard, self-contained: files (R,) names of the PNGs, sources (M,) paths below
+    root, a and b (R,) int indices into sources, lam (R,) the weight of a."""
+
+    shard: int
+    out: str
+    folder: str
+    root: str
+    canvas: Canvas
+    files: list
+    sources: list
+    a: np.ndarray
+    b: np.ndarray
+    lam: np.ndarray
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What became of a shard: dropped, the positions of rows that could not be rendered; rejects,
+    source -> reason; num_bytes, the size of its PNGs; decodes, how many files were decoded."""
+
+    shard: int
+    dropped: list
+    rejects: dict
+    num_bytes: int
+    decodes: int
+
+
+def render_shard(job):
+    """Render a shard into the staging folder and commit it."""
+    cache = SourceCache(job)
+    staging = store.stage(job.out, job.folder)
+    dropped, num_bytes = set(range(len(job.files))), 0
+    try:
+        for row, png in render_rows(job, cache):
+            with open(os.path.join(staging, job.files[row]), "wb") as file:
+                file.write(png)
+            dropped.discard(row)
+            num_bytes += len(png)
+        store.commit(job.out, staging, job.folder)
+    except BaseException:
+        store.discard(staging)
+        raise
+    return ShardResult(job.shard, sorted(dropped), cache.rejects, num_bytes, cache.decodes)
+
+
+def render_rows(job, cache):
+    """Yield (position, PNG bytes) of every row whose two sources can be used, in order."""
+    block = []
+    for row in range(len(job.files)):
+        a, b = cache.get(job.a[row], row), cache.get(job.b[row], row)
+        if a is None or b is None:
+            continue
+        a, b = match(a, b, job.canvas)
+        if block and (a.shape != block[0][1].shape or a.dtype != block[0][1].dtype):
+            yield from _render_block(block, job.lam)
+            block = []
+        block.append((row, a, b))
+        if len(block) * a.nbytes >= BLOCK_BYTES:
+            yield from _render_block(block, job.lam)
+            block = []
+    if block:
+        yield from _render_block(block, job.lam)
+
+
+def _render_block(block, lam):
+    rows, a, b = zip(*block, strict=True)
+    images = blend(np.stack(a), np.stack(b), lam[list(rows)])
+    return zip(rows, encode_pngs(images), strict=True)
+
+
+class SourceCache:
+    """The prepared sources of a shard, each decoded once where CACHE_BYTES allows.
+
+    The rows are known beforehand, so an image goes as soon as no row needs it any more, and when
+    memory is short the one needed last goes first (Belady 1966, the optimal order).
+    """
+
+    def __init__(self, job, budget=CACHE_BYTES):
+        self.job, self.budget = job, budget
+        self.images, self.rejects = {}, {}
+        self.bytes = self.decodes = 0
+        self.uses = [deque() for _ in job.sources]
+        for row, pair in enumerate(zip(job.a.tolist(), job.b.tolist(), strict=True)):
+            for source in pair:
+                self.uses[source].append(row)
+
+    def get(self, source, row):
+        """The prepared pixels of a source for a row, or None if it was rejected."""
+        name = self.job.sources[source]
+        if name in self.rejects:
+            return None
+        self.uses[source].popleft()
+        image = self.images.get(source)
+        if image is None:
+            try:
+                image = self._load(name)
+            except SourceError as e:
+                self.rejects[name] = str(e)
+                return None
+            self.images[source] = image
+            self.bytes += image.nbytes
+        if not self.uses[source]:
+            self._drop(source)
+        while self.bytes > self.budget and len(self.images) > 1:
+            others = (s for s in self.images if s != source)
+            self._drop(max(others, key=lambda s: self.uses[s][0]))
+        return image
+
+    def _load(self, name):
+        try:
+            with open(os.path.join(self.job.root, name), "rb") as file:
+                data = file.read()
+        except OSError as e:
+            raise SourceError(f"cannot be read: {e.strerror}") from e
+        self.decodes += 1
+        return prepare(decode(data), self.job.canvas)
+
+    def _drop(self, source):
+        self.bytes -= self.images.pop(source).nbytes

@@ -1,0 +1,225 @@
+"""The output folder: lock, staging, commit, tables, mixup.json.
+
+A shard is written into .mixup/staging/, synced once, and renamed into images/ in one step: a folder
+under images/ is complete and on stable storage, and nothing else is. Every other file is written
+under a temporary name, synced and renamed. mixup.json comes last: it means complete.
+"""
+
+import contextlib
+import csv
+import ctypes
+import errno
+import json
+import os
+import re
+import shutil
+import sys
+import uuid
+from pathlib import Path
+
+from mixup_cli.errors import InputError, LockedError, StoppedError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+    import msvcrt
+
+WORK = ".mixup"
+TABLES = ("mixup.json", "metadata.csv", "labels.csv", "classes.txt", "rejects.csv")
+_SHARD = re.compile(r"\d{5,}")
+_PNG = re.compile(r"\d{8,}\.png")
+
+
+class Store:
+    """An output folder, held by this run while used as a context manager."""
+
+    def __init__(self, out):
+        self.out = Path(out)
+        self.work = self.out / WORK
+
+    def check(self, source, overwrite):
+        """Refuse, before any work, an output folder that cannot or must not be written."""
+        inside, outside = os.path.realpath(self.out), os.path.realpath(source)
+        if os.path.commonpath([inside, outside]) in (inside, outside):
+            raise InputError(
+                f"{self.out}: input and output lie inside one another ({source}); choose an output"
+                " folder elsewhere"
+            )
+        if self.out.exists() and not self.out.is_dir():
+            raise InputError(f"{self.out}: not a folder; choose another output folder")
+        parent = next(p for p in (self.out, *self.out.absolute().parents) if p.exists())
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise InputError(f"{parent}: no permission to write; choose another output folder")
+        if not self.out.exists() or not any(self.out.iterdir()):
+            return
+        if self.work.exists():
+            os.close(_lock(self.work / "lock"))
+        elif not self._is_ours():
+            raise InputError(
+                f"{self.out}: not empty, and not from an earlier run; choose a new output folder"
+            )
+        if not overwrite:
+            raise InputError(
+                f"{self.out}: holds an earlier run; choose another output folder,"
+                " or pass --overwrite to replace that run"
+            )
+        foreign = next(self._foreign(), None)
+        if foreign:
+            raise InputError(f"{foreign}: not from a run of mixup; move it away first")
+
+    def _is_ours(self):
+        """Whether mixup.json says that a run of ours was completed here."""
+        try:
+            record = json.loads((self.out / "mixup.json").read_bytes())
+            return "mixup_cli" in record["versions"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def _foreign(self):
+        """Whatever under images/ no run of ours writes; beside images/ anything may stay."""
+        images = self.out / "images"
+        for shard in sorted(images.iterdir()) if images.is_dir() else ():
+            if shard.is_symlink() or not shard.is_dir() or not _SHARD.fullmatch(shard.name):
+                yield shard
+            else:
+                yield from (f for f in shard.iterdir() if not _PNG.fullmatch(f.name))
+
+    def __enter__(self):
+        self.work.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(self.work / "lock")
+        return self
+
+    def __exit__(self, *exc):
+        os.close(self._lock)
+
+    def clear(self):
+        """Remove what an earlier run left, its mark of completion first."""
+        for name in TABLES:
+            (self.out / name).unlink(missing_ok=True)
+        images = self.out / "images"
+        if images.is_dir():
+            shutil.rmtree(images)
+        shutil.rmtree(self.work / "staging", ignore_errors=True)
+        (self.work / "staging").mkdir()
+        images.mkdir()
+
+    def staged(self):
+        """How many outputs lie in shards not yet committed: progress inside a shard."""
+        with contextlib.suppress(OSError):  # a shard may be renamed under our eyes
+            staging = self.work / "staging"
+            return sum(len(os.listdir(staging / shard)) for shard in os.listdir(staging))
+        return 0
+
+    def write_text(self, name, text):
+        """Write a small file in one step."""
+        with _replacing(self.out / name) as file:
+            file.write(text)
+
+    def write_csv(self, name, header, rows):
+        """Write a table in one step; `rows` may be a generator of any length."""
+        with _replacing(self.out / name) as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows)
+
+    def complete(self, record):
+        """Write mixup.json and remove the work folder: the run is complete."""
+        self.write_text("mixup.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        if fcntl is None:  # Windows does not remove an open file
+            os.close(self._lock)
+            self._lock = os.open(os.devnull, os.O_RDONLY)
+        shutil.rmtree(self.work)
+
+
+def stage(out, folder):
+    """Make the folder that a shard is written into, under a name nobody else uses."""
+    staging = Path(out, WORK, "staging", f"{folder}-{uuid.uuid4().hex[:8]}")
+    staging.mkdir()
+    return staging
+
+
+def commit(out, staging, folder):
+    """Make a staged shard durable, then visible in one step."""
+    final = Path(out, "images", folder)
+    _sync_tree(staging)
+    os.rename(staging, final)
+    _sync_folder(final.parent)
+
+
+def discard(staging):
+    """Drop a shard that is not to be committed."""
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _replacing(path):
+    """A text file that appears under its name only when complete and on stable storage."""
+    partial = path.parent / WORK / f"{path.name}.part"
+    with open(partial, "w", encoding="utf-8", newline="") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+    _sync_folder(path.parent)
+
+
+def _lock(path):
+    """Take the lock that the kernel releases when its holder ends, however it ends."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        try:
+            if fcntl is not None:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            else:
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError as e:
+            os.close(descriptor)
+            if e.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
+                raise StoppedError(f"{path}: cannot be locked ({e.strerror})") from e
+            raise LockedError(
+                f"{path.parent.parent}: another run is writing here; wait for it, or choose another"
+                " output folder"
+            ) from e
+        # A run that completed in between has removed the file we locked: take the new one.
+        if fcntl is None or _is_file(path, descriptor):
+            return descriptor
+        os.close(descriptor)
+
+
+def _is_file(path, descriptor):
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _sync_tree(folder):
+    """Bring a folder's files to stable storage: once for all where the system can (Linux)."""
+    if sys.platform == "linux":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            if _libc().syncfs(descriptor):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(folder))
+        finally:
+            os.close(descriptor)
+        return
+    for path in Path(folder).iterdir():
+        with open(path, "rb+") as file:
+            os.fsync(file.fileno())
+    _sync_folder(folder)
+
+
+def _sync_folder(folder):
+    """Bring a folder's entries (a rename) to stable storage; Windows has no such call."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _libc():
+    return ctypes.CDLL(None, use_errno=True)
