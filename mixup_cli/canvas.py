@@ -40,11 +40,8 @@ def prepare(picture, canvas):
     pixels = orient(picture.pixels, picture.orientation)
     if canvas.mode != "RGBA" and pixels.shape[2] in (2, 4):
         pixels = flatten(pixels, canvas.background)
-    if MODES[canvas.mode]:
-        pixels = convert(pixels, *MODES[canvas.mode])
     if canvas.size:
         pixels = fit(pixels, canvas.size, canvas.fit, canvas.background)
-    # Padding with a coloured background may have made a grey picture RGB.
     return convert(pixels, *MODES[canvas.mode]) if MODES[canvas.mode] else pixels
 
 
@@ -53,6 +50,8 @@ def match(a, b, canvas):
     if a.shape[:2] != b.shape[:2]:
         b = fit(b, (a.shape[1], a.shape[0]), canvas.fit, canvas.background)
     mode = max(a.shape[2], b.shape[2]), max(a.itemsize, b.itemsize)
+    if canvas.mode != "auto":  # fitting b may have padded grey with a colour
+        mode = MODES[canvas.mode]
     return convert(a, *mode), convert(b, *mode)
 
 

@@ -20,9 +20,9 @@ try:
 except ImportError:
     simplejpeg = None
 
-# What torchvision's ImageFolder lists; a file's content decides, not its name. MPO is the JPEG of
-# phones that store a second picture; DIB is a BMP without its header.
-FORMATS = ("JPEG", "MPO", "PNG", "PPM", "BMP", "DIB", "TIFF", "WEBP")
+# What torchvision's ImageFolder lists; a file's content decides, not its name. JPEG includes
+# MPO, the JPEG of phones that store a second picture; DIB is a BMP without its header.
+FORMATS = ("JPEG", "PNG", "PPM", "BMP", "DIB", "TIFF", "WEBP")
 MAX_PIXELS = 100_000_000  # larger ones are decompression bombs, or want a job of their own
 _ORIENTATION = 0x0112
 _AS_IS = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "1": "L", "La": "LA", "RGBa": "RGBA"}

@@ -62,7 +62,7 @@ def reference_source(path, mode="auto", background=(255, 255, 255)):
 def reference_mode(image, mode):
     """(H, W, C) float64 in the units of a mode, from L, I;16, RGB or RGBA."""
     pixels = np.asarray(image).astype(np.float64)
-    wide = image.mode.startswith("I")
+    wide = np.asarray(image).dtype == np.uint16
     if mode in ("L", "L16") and not wide:
         pixels = np.asarray(image.convert("L")).astype(np.float64)
     if pixels.ndim == 2:
@@ -88,6 +88,11 @@ def reference_fit(image, size, fit, background):
         return image.resize(size, Image.Resampling.BILINEAR)
     if fit == "cover":
         return ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+    if len(set(background)) > 1 and image.mode == "L":
+        image = image.convert("RGB")
+    if len(set(background)) > 1 and image.mode == "I;16":
+        bands = [ImageOps.pad(image, size, Image.Resampling.BILINEAR, c * 257) for c in background]
+        return np.dstack([np.asarray(band) for band in bands])
     colour = {"L": background[0], "I;16": background[0] * 257, "RGB": background}
     return ImageOps.pad(
         image, size, Image.Resampling.BILINEAR, colour.get(image.mode, (*background, 255))

@@ -1,0 +1,164 @@
+"""The command as a user runs it: a real process, its exit code, stdout and stderr."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from helpers import read_csv, tree, write_dataset
+
+
+def mixup(*arguments, **options):
+    command = [sys.executable, "-W", "error", "-m", "mixup_cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write_dataset(tmp_path / "in")
+
+
+def assert_refused(result, code, *words):
+    """One clear line and the exit code, no traceback."""
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr and result.stdout == ""
+    assert result.stderr.strip().splitlines()[-1].startswith("Error: ")
+    for word in words:
+        assert str(word) in result.stderr
+
+
+def test_a_run_and_its_summary(source, tmp_path):
+    result = mixup("augment", source, tmp_path / "out", "--json")
+    assert result.returncode == 0 and "Wrote 8 images from 8 sources of 2 classes" in result.stderr
+    record = json.loads(result.stdout)
+    assert record["counts"]["outputs"] == 8 and record["out"] == str(tmp_path / "out")
+
+
+def test_quiet_says_nothing(source, tmp_path):
+    result = mixup("augment", source, tmp_path / "out", "--quiet")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_dry_run_writes_nothing(source, tmp_path):
+    result = mixup("augment", source, tmp_path / "out", "--dry-run", "--copies", "3")
+    assert result.returncode == 0 and not (tmp_path / "out").exists()
+    assert "24 images in 1 shards" in result.stderr and "0.1 MB" in result.stderr
+
+
+def test_skipped_files_are_counted(source, tmp_path):
+    (source / ".ipynb_checkpoints").mkdir()
+    (source / "cat/._0.png").write_bytes(b"x")
+    (source / "cat/notes.txt").write_text("x")
+    (source / "README.md").write_text("x")
+    result = mixup("augment", source, tmp_path / "out")
+    assert result.returncode == 0
+    assert "Skipped: 2 hidden, 1 not images by name, 1 in no class folder" in result.stderr
+
+
+@pytest.mark.parametrize("alpha", ["-1", "nan", "inf", "much", ""])
+def test_alpha_must_be_a_number(source, tmp_path, alpha):
+    assert_refused(mixup("augment", source, tmp_path / "out", f"--alpha={alpha}"), 2, "--alpha")
+
+
+def test_missing_empty_and_unclassed_inputs(source, tmp_path):
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "out"
+    assert_refused(mixup("augment", tmp_path / "no", out), 2, "no such folder")
+    assert_refused(mixup("augment", tmp_path / "empty", out), 2, "no class folders")
+    assert_refused(mixup("augment", source / "cat", out), 2, "no class folders")
+    assert_refused(mixup("augment", source / "cat/0.png", out), 2, "not a folder")
+    (source / "bird").mkdir()
+    assert_refused(mixup("augment", source, out), 2, source / "bird", "--allow-empty")
+    assert mixup("augment", source, out, "--allow-empty").returncode == 0
+
+
+def test_input_and_output_must_not_contain_one_another(source, tmp_path):
+    (tmp_path / "link").symlink_to(source)
+    for out in (source, source / "out", tmp_path, tmp_path / "link/out"):
+        assert_refused(mixup("augment", source, out), 2, "inside one another")
+    assert not (source / "out").exists()
+
+
+def test_what_is_not_ours_is_never_touched(source, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.tex").write_text("years of work")
+    for flags in ([], ["--overwrite"]):
+        assert_refused(mixup("augment", source, out, *flags), 2, "not from an earlier run")
+    assert tree(out) == {"thesis.tex": b"years of work"}
+
+
+def test_overwrite_replaces_an_earlier_run_and_keeps_the_rest(source, tmp_path):
+    out = tmp_path / "out"
+    mixup("augment", source, out, "--copies", "2")
+    (out / "notes.txt").write_text("mine")
+    assert_refused(mixup("augment", source, out), 2, "--overwrite")
+    assert mixup("augment", source, out, "--overwrite").returncode == 0
+    fresh = tmp_path / "fresh"
+    mixup("augment", source, fresh)
+    assert tree(out) == {**tree(fresh), "notes.txt": b"mine"}
+    (out / "images/00000/mine.png").write_bytes(b"x")
+    assert_refused(mixup("augment", source, out, "--overwrite"), 2, "mine.png")
+    assert (out / "mixup.json").exists()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_no_permission(source, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert_refused(mixup("augment", source, tmp_path / "locked/out"), 2, "no permission")
+
+
+def test_rejected_sources_decide_the_exit_code(source, tmp_path):
+    (source / "cat/0.png").write_text("not a picture")
+    result = mixup("augment", source, tmp_path / "out")
+    assert result.returncode == 3 and "1 sources rejected" in result.stderr
+    assert len(read_csv(tmp_path / "out/rejects.csv")) == 1
+    assert mixup("augment", source, tmp_path / "b", "--on-error", "skip").returncode == 0
+    assert_refused(mixup("augment", source, tmp_path / "c", "--on-error", "fail"), 3, "cat/0.png")
+
+
+def test_another_run_holds_the_output(source, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    work = tmp_path / "out/.mixup"
+    work.mkdir(parents=True)
+    with open(work / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert_refused(mixup("augment", source, tmp_path / "out"), 5, "another run")
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_the_run_and_its_workers(tmp_path, number, code):
+    source = write_dataset(tmp_path / "in", per_class=300, size=(300, 300))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mixup_cli", "augment", source, tmp_path / "out", "--copies", "9"],
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )
+    while not (tmp_path / "out/.mixup/staging").exists() and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=10)
+    assert process.returncode == code and "Traceback" not in stderr
+    time.sleep(0.2)
+    with pytest.raises(ProcessLookupError):  # the whole group is gone
+        os.killpg(process.pid, 0)
+    assert not (tmp_path / "out/mixup.json").exists()
+    sizes = [len(list(shard.iterdir())) for shard in (tmp_path / "out/images").iterdir()]
+    assert all(size >= 50 for size in sizes)  # a folder under images/ is complete
+
+
+def test_help_version_and_start_up():
+    assert "augment" in mixup("--help").stdout
+    assert "Examples:" in mixup("augment", "--help").stdout
+    assert mixup("--version").stdout.startswith("mixup, version 0.1.0")
+    code = (
+        "import sys; from mixup_cli.cli import cli; cli(['--help'], standalone_mode=False);"
+        "assert not {'numpy', 'PIL', 'tqdm'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    for line in mixup("augment", "--help").stdout.splitlines():
+        assert len(line) <= 80
