@@ -46,9 +46,8 @@ def augment(source, out, options=Options(), *, jobs=None, overwrite=False, on_er
     if on_error not in ON_ERROR:
         raise InputError(f"--on-error {on_error}: give one of {', '.join(ON_ERROR)}")
     store = Store(out)
+    dataset, plan = check_and_plan(source, store, options, overwrite)
     try:
-        store.check(source, overwrite)
-        dataset, plan = read_and_plan(source, options)
         with store:
             store.clear()
             return _render(dataset, plan, store, options, jobs, on_error, progress)
@@ -56,6 +55,15 @@ def augment(source, out, options=Options(), *, jobs=None, overwrite=False, on_er
         raise StoppedError(
             f"{e.filename or out}: {e.strerror or e}; mend that, then run again with --overwrite"
         ) from e
+
+
+def check_and_plan(source, store, options, overwrite):
+    """All that can be refused before any work; then the dataset and its plan."""
+    try:
+        store.check(source, overwrite)
+        return read_and_plan(source, options)
+    except OSError as e:
+        raise InputError(f"{e.filename or source}: {e.strerror}; mend that first") from e
 
 
 def read_and_plan(source, options):
@@ -216,8 +224,7 @@ def dry_run(source, out, options=Options(), *, overwrite=False):
 
     The disk is estimated from SAMPLE_ROWS outputs, rendered in memory, in whole disk blocks.
     """
-    Store(out).check(source, overwrite)
-    dataset, plan = read_and_plan(source, options)
+    dataset, plan = check_and_plan(source, Store(out), options, overwrite)
     sizes, rejects = [], dict(dataset.unusable)
     for shard in np.unique(np.linspace(0, plan.num_shards - 1, SAMPLE_ROWS // 4).astype(int)):
         job = shard_job(dataset, plan, int(shard), out, options.canvas)

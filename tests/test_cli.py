@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -106,10 +108,29 @@ def test_overwrite_replaces_an_earlier_run_and_keeps_the_rest(source, tmp_path):
     assert (out / "mixup.json").exists()
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
-def test_no_permission(source, tmp_path):
-    (tmp_path / "locked").mkdir(mode=0o500)
-    assert_refused(mixup("augment", source, tmp_path / "locked/out"), 2, "no permission")
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_no_permission_to_write_or_to_read():
+    """As an ordinary user, even where the tests run as root, who may do everything."""
+    code = (
+        "import os, sys, mixup_cli.augment, mixup_cli.cli.progress, mixup_cli.cli.augment;"
+        "os.getuid() or os.setuid(65534); mixup_cli.cli.main()"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        source = write_dataset(root / "in")
+        (root / "locked").mkdir(mode=0o500)
+
+        def run(source, out):
+            command = [sys.executable, "-c", code, "augment", source, out]
+            return subprocess.run(command, capture_output=True, text=True, cwd=root)
+
+        assert_refused(run("in", "locked/out"), 2, "locked")
+        (source / "cat").chmod(0)
+        (root / "open").mkdir()
+        (root / "open").chmod(0o777)
+        assert_refused(run("in", "open/out"), 2, "in/cat")
+        assert not (root / "open/out").exists()
 
 
 def test_rejected_sources_decide_the_exit_code(source, tmp_path):
