@@ -1,5 +1,6 @@
 """The command as a user runs it: a real process, its exit code, stdout and stderr."""
 
+import io
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from helpers import read_csv, tree, write_dataset
+from mixup_cli.cli.progress import Progress
 
 
 def mixup(*arguments, **options):
@@ -43,6 +45,30 @@ def test_a_run_and_its_summary(source, tmp_path):
 def test_quiet_says_nothing(source, tmp_path):
     result = mixup("augment", source, tmp_path / "out", "--quiet")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_a_bar_in_a_terminal(source, tmp_path):
+    terminal, inner = os.openpty()
+    command = [sys.executable, "-m", "mixup_cli", "augment", source, tmp_path / "out"]
+    subprocess.run(command, stderr=inner, check=True)
+    os.close(inner)
+    printed = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    assert "100%" in printed and "8/8" in printed and "images/s" in printed
+
+
+def test_a_plain_line_without_a_terminal():
+    stream = io.StringIO()
+    progress = Progress(stream=stream)
+    progress(10, 100)
+    assert stream.getvalue() == ""  # the first 10 seconds are silent
+    progress.started -= 20
+    progress.last_line -= 20
+    progress(50, 100)
+    progress(51, 100)
+    line = stream.getvalue()
+    assert line.count("\n") == 1 and line.startswith("50 of 100 images, ") and line.endswith(" left\n")
 
 
 def test_dry_run_writes_nothing(source, tmp_path):

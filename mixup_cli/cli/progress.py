@@ -1,5 +1,6 @@
 """Progress on stderr: a bar in a terminal, else a plain line every 10 seconds."""
 
+import shutil
 import sys
 import time
 
@@ -30,7 +31,11 @@ class Progress:
             return
         if self.stream.isatty():
             if self.bar is None:
-                self.bar = tqdm(total=total, unit=" images", file=self.stream, dynamic_ncols=True)
+                # In a terminal that gives no size tqdm draws nothing; shutil falls back to 80 x 24.
+                columns, rows = shutil.get_terminal_size()
+                self.bar = tqdm(
+                    total=total, unit=" images", file=self.stream, ncols=columns, nrows=rows
+                )
             # Staged images of a shard that was dropped and tried again are counted once.
             self.bar.update(max(0, done - self.bar.n))
         elif time.monotonic() - self.last_line >= LINE_SECONDS:
