@@ -9,7 +9,7 @@ import numpy as np
 
 from mixup_cli import __version__, engine
 from mixup_cli.canvas import Canvas
-from mixup_cli.dataset import read_dataset, weight_text
+from mixup_cli.dataset import ReadOptions, read_dataset, weight_text
 from mixup_cli.errors import InputError, RejectedError, StoppedError
 from mixup_cli.kernel import mix_labels
 from mixup_cli.plan import COLUMNS, csv_rows, make_plan
@@ -32,7 +32,7 @@ class Options:
     seed: int = 0
     canvas: Canvas = Canvas()
     label_format: str = "auto"
-    allow_empty: bool = False
+    read: ReadOptions = ReadOptions()
 
 
 def augment(source, out, options=Options(), *, jobs=None, overwrite=False, on_error="reject",
@@ -61,14 +61,20 @@ def check_and_plan(source, store, options, overwrite):
     """All that can be refused before any work; then the dataset and its plan."""
     try:
         store.check(source, overwrite)
-        return read_and_plan(source, options)
+        dataset, plan = read_and_plan(source, options)
     except OSError as e:
         raise InputError(f"{e.filename or source}: {e.strerror}; mend that first") from e
+    if source is None:  # a list of files, anywhere: none of them may lie in the output folder
+        out = os.path.join(os.path.realpath(store.out), "")
+        for name in dataset.sources:
+            if os.path.realpath(dataset.root / name).startswith(out):
+                raise InputError(f"{name}: lies inside the output folder {store.out}")
+    return dataset, plan
 
 
 def read_and_plan(source, options):
     """The dataset under `source` and its plan."""
-    dataset = read_dataset(source, allow_empty=options.allow_empty)
+    dataset = read_dataset(source, options.read)
     return dataset, make_plan(len(dataset.sources), options.alpha, options.copies, options.seed)
 
 
@@ -191,8 +197,12 @@ def _record(dataset, plan, options, rejects, outputs):
             "fit": canvas.fit,
             "mode": canvas.mode,
             "background": "#%02x%02x%02x" % canvas.background,
+            "max_pixels": canvas.max_pixels,
             "label_format": options.label_format,
-            "allow_empty": options.allow_empty,
+            "reader": dataset.reader,
+            "split": options.read.split,
+            "include_class": list(options.read.include),
+            "exclude_class": list(options.read.exclude),
         },
         "versions": versions(),
         "counts": {

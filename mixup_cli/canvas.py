@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixup_cli.codec import luma, resize
+from mixup_cli.codec import MAX_PIXELS, luma, resize
 from mixup_cli.errors import InputError
 
 FITS = ("cover", "contain", "stretch")
@@ -16,12 +16,13 @@ MODES = {"auto": None, "L": (1, 1), "L16": (1, 2), "RGB": (3, 1), "RGB16": (3, 2
 class Canvas:
     """How sources become pixels. size: (width, height), or None for the size of a; fit: one of
     FITS; mode: one of MODES; background: (R, G, B), 0 to 255, under transparency and around
-    `contain`."""
+    `contain`; max_pixels: larger sources are rejected."""
 
     size: tuple | None = None
     fit: str = "cover"
     mode: str = "auto"
     background: tuple = (255, 255, 255)
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self):
         if self.fit not in FITS:

@@ -24,6 +24,7 @@ except ImportError:
 # MPO, the JPEG of phones that store a second picture; DIB is a BMP without its header.
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "DIB", "TIFF", "WEBP")
 MAX_PIXELS = 100_000_000  # larger ones are decompression bombs, or want a job of their own
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION = 0x0112
 _AS_IS = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "1": "L", "La": "LA", "RGBa": "RGBA"}
 _MODE_OF_CHANNELS = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -31,13 +32,15 @@ _MODE_OF_CHANNELS = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 class Picture(NamedTuple):
     """A decoded file: pixels (H, W, C) uint8 or uint16, C = 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA;
-    orientation: EXIF's 1 to 8, not yet applied."""
+    orientation: EXIF's 1 to 8, not yet applied; format, mode: Pillow's names of what it was."""
 
     pixels: np.ndarray
     orientation: int
+    format: str
+    mode: str
 
 
-def decode(data):
+def decode(data, max_pixels=MAX_PIXELS):
     """Decode the bytes of an image file; of an animation or a multi-page file the first picture.
 
     Raises SourceError with the reason, whatever the decoder raised.
@@ -45,13 +48,15 @@ def decode(data):
     if not data:
         raise SourceError("empty file (0 bytes)")
     if simplejpeg is not None and data[:3] == b"\xff\xd8\xff":
-        picture = _decode_jpeg(data)
+        picture = _decode_jpeg(data, max_pixels)
         if picture is not None:
             return picture
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a damaged EXIF block is no news; a bomb is caught below
-            return _decode_pillow(data)
+            if data.startswith(PNG_SIGNATURE):
+                check_png(data)
+            return _decode_pillow(data, max_pixels)
     except SourceError:
         raise
     except Image.UnidentifiedImageError as e:
@@ -60,16 +65,38 @@ def decode(data):
         raise SourceError(f"cannot be decoded: {e or type(e).__name__}".splitlines()[0]) from e
 
 
-def _decode_jpeg(data):
+def check_png(data):
+    """Refuse a PNG with a wrong checksum: Pillow checks those of no pixel data."""
+    position = len(PNG_SIGNATURE)
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 8 + length
+        stored = data[end : end + 4]
+        if len(stored) < 4:
+            raise SourceError(f"truncated in chunk {printable(kind)}")
+        # A chunk with a capital is needed for the picture (PNG specification, 5.4).
+        if kind[:1].isupper() and zlib.crc32(memoryview(data)[position + 4 : end]) != int.from_bytes(stored):
+            raise SourceError(f"damaged: wrong checksum of chunk {printable(kind)}")
+        if kind == b"IEND":
+            return
+        position = end + 4
+    raise SourceError("truncated: no end of the PNG")
+
+
+def printable(kind):
+    return kind.decode("ascii", "backslashreplace")
+
+
+def _decode_jpeg(data, max_pixels):
     """Grey and YCbCr JPEGs by libjpeg-turbo directly; None leaves the file to Pillow."""
     try:
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
-        if colorspace not in ("Gray", "YCbCr") or height * width > MAX_PIXELS:
+        if colorspace not in ("Gray", "YCbCr") or height * width > max_pixels:
             return None
         pixels = simplejpeg.decode_jpeg(data, "GRAY" if colorspace == "Gray" else "RGB")
     except (ValueError, MemoryError):
         return None
-    return Picture(pixels, _jpeg_orientation(data))
+    return Picture(pixels, _jpeg_orientation(data), "JPEG", "L" if colorspace == "Gray" else "RGB")
 
 
 def _jpeg_orientation(data):
@@ -100,22 +127,29 @@ def _valid_orientation(value):
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _decode_pillow(data):
-    cap, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS // 2  # Pillow raises at twice it
+def _decode_pillow(data, max_pixels):
+    # Pillow raises at twice this, rounded down here; the exact cap is checked below.
+    cap, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, -(-max_pixels // 2)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise SourceError(f"{image.width}x{image.height} is over {MAX_PIXELS:,} pixels")
+            if image.width * image.height > max_pixels:
+                raise SourceError(_too_large(max_pixels, image.size))
             image.load()
+            format, mode = image.format, image.mode
             try:
                 orientation = _valid_orientation(image.getexif().get(_ORIENTATION))
             except Exception:  # as in _exif_orientation
                 orientation = 1
-            return Picture(_pixels(image), orientation)
+            return Picture(_pixels(image), orientation, format, mode)
     except Image.DecompressionBombError as e:
-        raise SourceError(f"over {MAX_PIXELS:,} pixels") from e
+        raise SourceError(_too_large(max_pixels)) from e
     finally:
         Image.MAX_IMAGE_PIXELS = cap
+
+
+def _too_large(max_pixels, size=None):
+    found = "{}x{} is ".format(*size) if size else ""
+    return f"{found}over {max_pixels / 1e6:g} megapixels; allow more by --max-pixels"
 
 
 def _pixels(image):
@@ -187,7 +221,7 @@ def encode_pngs(block):
     count, height, width, channels = block.shape
     depth = block.itemsize
     header = struct.pack(">2I5B", width, height, 8 * depth, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
-    head = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header)
+    head = PNG_SIGNATURE + _chunk(b"IHDR", header)
     tail = _chunk(b"IEND", b"")
     raw = np.ascontiguousarray(block, dtype=f">u{depth}").view(np.uint8)
     filtered = _filter_average(raw.reshape(count, height, -1), channels * depth)

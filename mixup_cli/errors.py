@@ -9,6 +9,17 @@ class InputError(MixupError):
     """Wrong usage or input, refused before any work (exit 2)."""
 
 
+class SplitError(InputError):
+    """The input holds splits: the message, and the split that the user most likely wants (exit 2)."""
+
+    def __init__(self, message, split):
+        super().__init__(message, split)
+        self.split = split
+
+    def __str__(self):
+        return self.args[0]
+
+
 class SourceError(MixupError):
     """One source image cannot be used; the message is the reason that goes into rejects.csv."""
 

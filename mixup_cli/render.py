@@ -1,6 +1,7 @@
 """Rendering: the rows of a shard become a folder of PNGs. Pure, picklable, a worker's whole world."""
 
 import os
+import stat
 from collections import deque
 from dataclasses import dataclass
 
@@ -13,7 +14,10 @@ from mixup_cli.errors import SourceError
 from mixup_cli.kernel import blend
 
 CACHE_BYTES = 64_000_000  # decoded sources a worker keeps
+BYTES_A_PIXEL, HEADER_BYTES = 8, 10_000_000  # 16-bit RGBA is the widest; profiles and thumbnails
 BLOCK_BYTES = 400_000  # pixels blended and encoded at once: a few images that stay in the CPU's cache
+
+_OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,22 @@ class ShardResult:
     rejects: dict
     num_bytes: int
     decodes: int
+
+
+def read_source(path, max_pixels):
+    """The bytes of a source. Raises SourceError for what is no regular file (a FIFO would block
+    for ever), or larger than max_pixels uncompressed in any format that we read."""
+    most = max_pixels * BYTES_A_PIXEL + HEADER_BYTES
+    try:
+        with open(os.open(path, _OPEN), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise SourceError("not a regular file")
+            if status.st_size > most:
+                raise SourceError(f"{status.st_size:,} bytes are more than an image may have, {most:,}")
+            return file.read(most)
+    except OSError as e:
+        raise SourceError(f"cannot be read: {e.strerror}") from e
 
 
 def render_shard(job):
@@ -127,13 +147,10 @@ class SourceCache:
         return image
 
     def _load(self, name):
-        try:
-            with open(os.path.join(self.job.root, name), "rb") as file:
-                data = file.read()
-        except OSError as e:
-            raise SourceError(f"cannot be read: {e.strerror}") from e
+        canvas = self.job.canvas
+        data = read_source(os.path.join(self.job.root, name), canvas.max_pixels)
         self.decodes += 1
-        return prepare(decode(data), self.job.canvas)
+        return prepare(decode(data, canvas.max_pixels), canvas)
 
     def _drop(self, source):
         self.bytes -= self.images.pop(source).nbytes

@@ -40,8 +40,7 @@ class Store:
 
     def check(self, source, overwrite):
         """Refuse, before any work, an output folder that cannot or must not be written."""
-        inside, outside = os.path.realpath(self.out), os.path.realpath(source)
-        if os.path.commonpath([inside, outside]) in (inside, outside):
+        if source is not None and _nested(self.out, source):
             raise InputError(
                 f"{self.out}: input and output lie inside one another ({source}); choose an output"
                 " folder elsewhere"
@@ -130,6 +129,15 @@ class Store:
             os.close(self._lock)
             self._lock = os.open(os.devnull, os.O_RDONLY)
         shutil.rmtree(self.work)
+
+
+def _nested(a, b):
+    """Whether one of two folders lies inside the other, or is it, through links too."""
+    a, b = os.path.realpath(a), os.path.realpath(b)
+    try:
+        return os.path.commonpath([a, b]) in (a, b)
+    except ValueError:  # two drives of Windows
+        return False
 
 
 def stage(out, folder):

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 from helpers import noise, read_csv, reference_output, tree, write_dataset
 from mixup_cli.augment import Options, augment
 from mixup_cli.canvas import MODES, Canvas
+from mixup_cli.dataset import ReadOptions
 from mixup_cli.errors import InputError, RejectedError
 
 SEED_OF_RUNS = 3
@@ -190,7 +191,7 @@ def test_two_images_and_one(tmp_path):
     assert augment(source, tmp_path / "out", jobs=0)["counts"]["outputs"] == 2
     (source / "dog/0.png").unlink()
     with pytest.raises(InputError, match="1 images found"):
-        augment(source, tmp_path / "again", Options(allow_empty=True), jobs=0)
+        augment(source, tmp_path / "again", Options(read=ReadOptions(allow_empty=True)), jobs=0)
     assert not (tmp_path / "again").exists()
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 import traceback
@@ -47,12 +48,19 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def parse_args(self, ctx, args):
+        ctx.meta["arguments"] = list(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
         except errors.MixupError as e:
             click.echo(f"Error: {e}", err=True)
-            ctx.exit(EXIT_CODES[type(e)])
+            if isinstance(e, errors.SplitError):
+                command = shlex.join(["mixup", *ctx.meta["arguments"], "--split", e.split])
+                click.echo(f"Type: {command}", err=True)
+            ctx.exit(next(code for kind, code in EXIT_CODES.items() if isinstance(e, kind)))
         except KeyboardInterrupt:
             click.echo("Interrupted: the output is incomplete; --overwrite starts again", err=True)
             ctx.exit(130)

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from mixup_cli.cli.options import Alpha, canvas_options, debug_option
+from mixup_cli.cli.options import Alpha, canvas_options, debug_option, read_options
 
 EPILOG = """\b
 Examples:
@@ -15,19 +15,18 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("source", metavar="IN", type=click.Path())
-@click.argument("out", type=click.Path())
+@click.argument("paths", metavar="[IN] OUT", type=click.Path(), nargs=-1, required=True)
 @click.option("--alpha", type=Alpha(), default=0.2, show_default=True,
               help="lam ~ Beta(alpha, alpha): 0 mixes nothing, 1 is uniform, more mixes stronger.")
 @click.option("--copies", type=click.IntRange(1), default=1, show_default=True,
               help="Outputs for each source.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="The same seed gives the same bytes.")
+@read_options
 @canvas_options
 @click.option("--label-format", type=click.Choice(["auto", "wide", "sparse"]), default="auto",
               show_default=True, help="A column for each class, or two classes and two weights;"
               " auto is wide up to 256 classes.")
-@click.option("--allow-empty", is_flag=True, help="Accept class folders without an image.")
 @click.option("--jobs", type=click.IntRange(0), help="Worker processes; 0 works in this process."
               "  [default: the CPUs this process may use]")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier run in OUT.")
@@ -39,18 +38,20 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout at the end.")
 @debug_option
 @click.pass_context
-def command(ctx, source, out, size, fit, mode, background, jobs, overwrite, on_error, dry_run,
+def command(ctx, paths, size, fit, mode, background, max_pixels, jobs, overwrite, on_error, dry_run,
             quiet, as_json, **options):
     """Blend the labelled images of IN in pairs and write PNGs and soft labels to OUT.
 
-    IN holds a folder for each class. Each output is lam * a + (1 - lam) * b, pixels and labels
+    IN holds a folder for each class, or images with a table of labels (--labels, or Hugging
+    Face's metadata), or an earlier output; with --files-from it may be left out. Each output is lam * a + (1 - lam) * b, pixels and labels
     alike; OUT/labels.csv holds the soft labels, OUT/metadata.csv the sources and lam.
     """
     from mixup_cli.augment import Options, augment, dry_run as look
     from mixup_cli.canvas import Canvas
     from mixup_cli.cli.progress import Progress
 
-    options = Options(canvas=Canvas(size, fit, mode, background), **options)
+    source, out = in_and_out(paths, options["read"])
+    options = Options(canvas=Canvas(size, fit, mode, background, max_pixels), **options)
     if dry_run:
         record = look(source, out, options, overwrite=overwrite)
     else:
@@ -66,12 +67,25 @@ def command(ctx, source, out, size, fit, mode, background, jobs, overwrite, on_e
         ctx.exit(3)
 
 
+def in_and_out(paths, read):
+    """IN and OUT of the command line; IN is None where --files-from stands for it."""
+    if len(paths) == 2:
+        return paths
+    if len(paths) == 1 and read.files_from is not None:
+        return None, paths[0]
+    raise click.UsageError(f"give IN and OUT, two folders, not {len(paths)} arguments")
+
+
 def summary(record, out):
     """The lines that tell a person what was done, or would be."""
     counts = record["counts"]
     if counts["skipped"]:
-        kinds = {"hidden": "hidden", "other": "not images by name", "unclassed": "in no class folder"}
-        listed = ", ".join(f"{n} {kinds[kind]}" for kind, n in counts["skipped"].items())
+        kinds = {"hidden": "hidden", "other": "not images by name", "unclassed": "in no class folder",
+                 "unlabelled": "without a label"}
+        listed = ", ".join(
+            f"{counts['skipped'][kind]:,} {words}"
+            for kind, words in kinds.items() if kind in counts["skipped"]
+        )
         yield f"Skipped: {listed}"
     if record.get("dry_run"):
         size = counts["estimated_bytes"]

@@ -1,11 +1,14 @@
 """Options that commands share, and the types they are parsed by."""
 
+import dataclasses
+import functools
 import math
 import re
 
 import click
 
 from mixup_cli.canvas import FITS, MODES
+from mixup_cli.dataset import READERS
 
 
 class Alpha(click.ParamType):
@@ -53,6 +56,49 @@ class Colour(click.ParamType):
             self.fail(f"{value!r}: give a name such as white or black, or #rrggbb", param, ctx)
 
 
+def read_options(command):
+    """How labels are read; the values come as one ReadOptions, `read`."""
+
+    @functools.wraps(command)
+    def wrapped(*args, **kwargs):
+        from mixup_cli.dataset import ReadOptions
+
+        names = [field.name for field in dataclasses.fields(ReadOptions)]
+        return command(*args, read=ReadOptions(**{n: kwargs.pop(n) for n in names}), **kwargs)
+
+    for option in reversed([
+        click.option("--reader", type=click.Choice(["auto", *READERS]), default="auto",
+                     show_default=True, help="How labels are read; auto looks at IN."),
+        click.option("--split", metavar="NAME", help="Read the subfolder NAME of IN, such as train."),
+        click.option("--labels", metavar="FILE", type=click.Path(),
+                     help="Table of labels, CSV or TSV; - is stdin."),
+        click.option("--file-column", metavar="COLUMN", help="Its column of files: name or number."),
+        click.option("--label-column", metavar="COLUMN", help="Its column of labels."),
+        click.option("--label-delimiter", metavar="TEXT", help="Between several labels of an image."),
+        click.option("--files-from", metavar="FILE", type=click.Path(),
+                     help="List of files, labelled by their parent folder; - is stdin."),
+        click.option("--from0", is_flag=True, help="The list is separated by NUL (find -print0)."),
+        click.option("--classes", metavar="FILE", type=click.Path(),
+                     help="Class order, a name a line; may add classes without an image."),
+        click.option("--include-class", "include", metavar="NAME", multiple=True,
+                     help="Only this class; may be repeated."),
+        click.option("--exclude-class", "exclude", metavar="NAME", multiple=True,
+                     help="Not this class; may be repeated."),
+        click.option("--allow-empty", is_flag=True, help="Accept class folders without an image."),
+        click.option("--follow-symlinks", is_flag=True, help="Follow links that leave IN."),
+    ]):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def max_pixels_option(command):
+    """The largest source, given in megapixels, passed on in pixels."""
+    return click.option(
+        "--max-pixels", metavar="MEGAPIXELS", type=click.FloatRange(0, 4000, min_open=True),
+        default=100, show_default=True, callback=lambda ctx, param, value: round(value * 1e6),
+        help="Reject larger sources, before they are decoded.")(command)
+
+
 def canvas_options(command):
     """How a source becomes pixels."""
     for option in reversed([
@@ -66,6 +112,7 @@ def canvas_options(command):
                      help="Colour of the outputs; auto is the richer of the two."),
         click.option("--background", type=Colour(), default="white", show_default=True,
                      help="Colour under transparency and around contain."),
+        max_pixels_option,
     ]):
         command = option(command)
     return command

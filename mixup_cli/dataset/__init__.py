@@ -1,0 +1,76 @@
+"""A dataset: a list of image files with soft labels, and one reader for each input format."""
+
+from pathlib import Path
+
+from mixup_cli.dataset.folder import read_files_from, read_folder
+from mixup_cli.dataset.model import MILLION, Dataset, ReadOptions, weight_text
+from mixup_cli.dataset.splits import choose_split
+from mixup_cli.dataset.table import METADATA, read_csv, read_imagefolder, read_mixup
+from mixup_cli.errors import InputError
+
+__all__ = ["MILLION", "READERS", "Dataset", "ReadOptions", "read_dataset", "weight_text"]
+
+READERS = {
+    "folder": read_folder,
+    "csv": read_csv,
+    "imagefolder": read_imagefolder,
+    "mixup": read_mixup,
+    "list": read_files_from,
+}
+# Options that one kind of reader alone understands; given to another they would be ignored.
+READER_OPTIONS = {
+    "allow_empty": ("folder",),
+    "labels": ("csv",),
+    "file_column": ("csv",),
+    "label_column": ("csv", "imagefolder"),
+    "label_delimiter": ("csv", "imagefolder"),
+    "files_from": ("list",),
+    "from0": ("list",),
+    "split": ("folder", "csv", "imagefolder", "mixup"),
+}
+
+
+def read_dataset(root, options=ReadOptions()):
+    """Read the labelled images under `root`; None for root with the reader `list` alone.
+
+    The reader is chosen by looking at root, or by options.reader. Raises InputError with where,
+    what and what to do.
+    """
+    if root is None:
+        if options.files_from is None:
+            raise InputError("no input folder; give one, or --files-from")
+        root = Path()
+    root = Path(root)
+    if not root.exists():
+        raise InputError(f"{root}: no such folder; give the folder that holds the images")
+    if not root.is_dir():
+        raise InputError(f"{root}: not a folder; give the folder that holds the images")
+    if options.files_from is None:
+        root = choose_split(root, options.split)
+    reader = _choose_reader(root, options)
+    for name, readers in READER_OPTIONS.items():
+        if getattr(options, name) and reader not in readers:
+            raise InputError(
+                f"--{name.replace('_', '-')} means nothing to reader {reader}, chosen for {root};"
+                f" drop it, or pass what reader {readers[0]} needs"
+            )
+    dataset = options.select(READERS[reader](root, options), reader)
+    if len(dataset.sources) < 2:
+        raise InputError(
+            f"{root}: {len(dataset.sources)} images found, but mixup blends pairs; add images"
+        )
+    return dataset
+
+
+def _choose_reader(root, options):
+    if options.reader != "auto":
+        return options.reader
+    if options.files_from is not None:
+        return "list"
+    if options.labels is not None:
+        return "csv"
+    if all((root / name).is_file() for name in ("mixup.json", "labels.csv", "metadata.csv")):
+        return "mixup"
+    folders = [root] if options.split is None else [root, root.parent]
+    tables = (folder / name for folder in folders for name in METADATA)
+    return "imagefolder" if any(table.is_file() for table in tables) else "folder"
