@@ -1,6 +1,8 @@
 """Bytes to arrays and arrays to PNG bytes. The only room that knows Pillow and the other codecs."""
 
+import contextlib
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -52,10 +54,8 @@ def decode(data, max_pixels=MAX_PIXELS):
         if picture is not None:
             return picture
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quiet_libtiff(data):
             warnings.simplefilter("ignore")  # a damaged EXIF block is no news; a bomb is caught below
-            if data.startswith(PNG_SIGNATURE):
-                check_png(data)
             return _decode_pillow(data, max_pixels)
     except SourceError:
         raise
@@ -65,26 +65,73 @@ def decode(data, max_pixels=MAX_PIXELS):
         raise SourceError(f"cannot be decoded: {e or type(e).__name__}".splitlines()[0]) from e
 
 
-def check_png(data):
-    """Refuse a PNG with a wrong checksum: Pillow checks those of no pixel data."""
+@contextlib.contextmanager
+def _quiet_libtiff(data):
+    """Damaged TIFFs make libtiff itself write to the console, besides the error that we report."""
+    try:
+        saved = os.dup(2) if data[:2] in (b"II", b"MM") else None
+    except OSError:  # the console is closed already
+        saved = None
+    if saved is None:
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
+
+
+def _png_chunks(data):
+    """Yield (kind, body) up to IEND. Raises SourceError on a wrong checksum: Pillow checks those of
+    no pixel data."""
     position = len(PNG_SIGNATURE)
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 8 + length
         stored = data[end : end + 4]
+        name = f"chunk {kind.decode()}" if kind.isalpha() else "an unknown chunk"
         if len(stored) < 4:
-            raise SourceError(f"truncated in chunk {printable(kind)}")
+            raise SourceError(f"truncated in {name}")
+        checked = memoryview(data)[position + 4 : end]
         # A chunk with a capital is needed for the picture (PNG specification, 5.4).
-        if kind[:1].isupper() and zlib.crc32(memoryview(data)[position + 4 : end]) != int.from_bytes(stored):
-            raise SourceError(f"damaged: wrong checksum of chunk {printable(kind)}")
+        if kind[:1].isupper() and zlib.crc32(checked) != int.from_bytes(stored):
+            raise SourceError(f"damaged: wrong checksum of {name}")
+        yield kind, checked[4:]
         if kind == b"IEND":
             return
         position = end + 4
     raise SourceError("truncated: no end of the PNG")
 
 
-def printable(kind):
-    return kind.decode("ascii", "backslashreplace")
+def _check_png_rows(data):
+    """Refuse a PNG whose pixel data ends before its last row: Pillow would leave the rest black."""
+    inflate = (isal_zlib or zlib).decompressobj()
+    missing = None
+    for kind, body in _png_chunks(data):
+        if kind == b"IHDR":
+            missing = _png_bytes(*struct.unpack_from(">2I5B", body))
+        while kind == b"IDAT" and missing > 0 and len(body):
+            missing -= len(inflate.decompress(body, 1 << 20))
+            body = inflate.unconsumed_tail
+    if missing > 0:
+        raise SourceError(f"truncated: {missing:,} bytes of pixels are missing")
+
+
+def _png_bytes(width, height, depth, colour, compression, filtering, interlaced):
+    """The bytes of all rows before compression, each with its filter type; Adam7 has 7 passes."""
+    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+              (0, 1, 1, 2)] if interlaced else [(0, 0, 1, 1)]
+    total = 0
+    for left, top, across, down in passes:
+        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+        if columns > 0:
+            total += max(rows, 0) * (1 + -(-columns * bits // 8))
+    return total
 
 
 def _decode_jpeg(data, max_pixels):
@@ -128,12 +175,16 @@ def _valid_orientation(value):
 
 
 def _decode_pillow(data, max_pixels):
-    # Pillow raises at twice this, rounded down here; the exact cap is checked below.
-    cap, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, -(-max_pixels // 2)
+    cap, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours is checked before any decoding
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
-                raise SourceError(_too_large(max_pixels, image.size))
+                raise SourceError(
+                    f"{image.width}x{image.height} is over {max_pixels / 1e6:g} megapixels; allow"
+                    " more by --max-pixels"
+                )
+            if image.format == "PNG":
+                _check_png_rows(data)
             image.load()
             format, mode = image.format, image.mode
             try:
@@ -141,15 +192,8 @@ def _decode_pillow(data, max_pixels):
             except Exception:  # as in _exif_orientation
                 orientation = 1
             return Picture(_pixels(image), orientation, format, mode)
-    except Image.DecompressionBombError as e:
-        raise SourceError(_too_large(max_pixels)) from e
     finally:
         Image.MAX_IMAGE_PIXELS = cap
-
-
-def _too_large(max_pixels, size=None):
-    found = "{}x{} is ".format(*size) if size else ""
-    return f"{found}over {max_pixels / 1e6:g} megapixels; allow more by --max-pixels"
 
 
 def _pixels(image):

@@ -74,7 +74,7 @@ def test_a_plain_line_without_a_terminal():
 def test_dry_run_writes_nothing(source, tmp_path):
     result = mixup("augment", source, tmp_path / "out", "--dry-run", "--copies", "3")
     assert result.returncode == 0 and not (tmp_path / "out").exists()
-    assert "24 images in 1 shards" in result.stderr and "0.1 MB" in result.stderr
+    assert "24 images in 1 shard to" in result.stderr and "0.1 MB" in result.stderr
 
 
 def test_skipped_files_are_counted(source, tmp_path):
@@ -162,7 +162,7 @@ def test_no_permission_to_write_or_to_read():
 def test_rejected_sources_decide_the_exit_code(source, tmp_path):
     (source / "cat/0.png").write_text("not a picture")
     result = mixup("augment", source, tmp_path / "out")
-    assert result.returncode == 3 and "1 sources rejected" in result.stderr
+    assert result.returncode == 3 and "1 source rejected" in result.stderr
     assert len(read_csv(tmp_path / "out/rejects.csv")) == 1
     assert mixup("augment", source, tmp_path / "b", "--on-error", "skip").returncode == 0
     assert_refused(mixup("augment", source, tmp_path / "c", "--on-error", "fail"), 3, "cat/0.png")
@@ -207,5 +207,5 @@ def test_help_version_and_start_up():
         "assert not {'numpy', 'PIL', 'tqdm'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    for line in mixup("augment", "--help").stdout.splitlines():
-        assert len(line) <= 80
+    for arguments in ([], ["augment"], ["inspect"]):
+        assert all(len(line) <= 80 for line in mixup(*arguments, "--help").stdout.splitlines())

@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "render": RENDER,
     "engine": {"errors"},
     "augment": RENDER | {"render", "engine", "__init__"},
-    "cli": RENDER | {"render", "engine", "augment", "cli", "__init__"},
+    "inspect": RENDER | {"render", "engine"},
+    "cli": RENDER | {"render", "engine", "augment", "inspect", "cli", "__init__"},
 }
 ONLY_IN = {
     "click": {"cli"}, "tqdm": {"cli"}, "simplejpeg": {"codec"}, "isal": {"codec"},

@@ -14,7 +14,10 @@ from mixup_cli import __version__, errors
 
 # Command -> its line in `mixup --help`. Its module is imported when it is called: `mixup --help`
 # shall import neither numpy nor Pillow.
-COMMANDS = {"augment": "Blend labelled images in pairs; write PNGs and soft labels."}
+COMMANDS = {
+    "augment": "Blend labelled images in pairs; write PNGs and soft labels.",
+    "inspect": "Read every image; print what is there and what would go wrong.",
+}
 EXIT_CODES = {
     errors.InputError: 2,
     errors.RejectedError: 3,
@@ -26,8 +29,9 @@ Example:
   mixup augment photos/ mixed/ --alpha 0.2 --size 224 --copies 4
 
 \b
-Exit codes: 0 complete, 1 a bug of mixup, 2 refused before any work, 3 complete but some sources
-were rejected, 4 stopped by I/O or a resource, 5 another run is writing there, 130/143 interrupted.
+Exit codes: 0 complete, 1 a bug of mixup, 2 refused before any work,
+3 complete but some sources were rejected, 4 stopped by I/O or a resource,
+5 another run is writing there, 130/143 interrupted.
 """
 
 
@@ -56,10 +60,12 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except errors.MixupError as e:
-            click.echo(f"Error: {e}", err=True)
+            click.echo(f"Error: {one_line(e)}", err=True)
             if isinstance(e, errors.SplitError):
-                command = shlex.join(["mixup", *ctx.meta["arguments"], "--split", e.split])
-                click.echo(f"Type: {command}", err=True)
+                arguments = ctx.meta["arguments"]
+                end = arguments.index("--") if "--" in arguments else len(arguments)
+                arguments[end:end] = ["--split", e.split]
+                click.echo(f"Type: {shlex.join(['mixup', *arguments])}", err=True)
             ctx.exit(next(code for kind, code in EXIT_CODES.items() if isinstance(e, kind)))
         except KeyboardInterrupt:
             click.echo("Interrupted: the output is incomplete; --overwrite starts again", err=True)
@@ -82,6 +88,16 @@ class Commands(click.Group):
                 err=True,
             )
             ctx.exit(1)
+
+
+def one_line(text):
+    """Text that a terminal shows as one line: a file's name may hold line breaks and escape codes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def count(number, one, many=None):
+    """A number and its noun: 1 image, 1,000 images."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 @click.group(

@@ -4,7 +4,8 @@ import json
 
 import click
 
-from mixup_cli.cli.options import Alpha, canvas_options, debug_option, read_options
+from mixup_cli.cli import count
+from mixup_cli.cli.options import Alpha, canvas_options, debug_option, jobs_option, read_options
 
 EPILOG = """\b
 Examples:
@@ -27,8 +28,7 @@ Examples:
 @click.option("--label-format", type=click.Choice(["auto", "wide", "sparse"]), default="auto",
               show_default=True, help="A column for each class, or two classes and two weights;"
               " auto is wide up to 256 classes.")
-@click.option("--jobs", type=click.IntRange(0), help="Worker processes; 0 works in this process."
-              "  [default: the CPUs this process may use]")
+@jobs_option
 @click.option("--overwrite", is_flag=True, help="Replace an earlier run in OUT.")
 @click.option("--on-error", type=click.Choice(["reject", "skip", "fail"]), default="reject",
               show_default=True, help="A source that cannot be used is named in rejects.csv: exit"
@@ -43,8 +43,9 @@ def command(ctx, paths, size, fit, mode, background, max_pixels, jobs, overwrite
     """Blend the labelled images of IN in pairs and write PNGs and soft labels to OUT.
 
     IN holds a folder for each class, or images with a table of labels (--labels, or Hugging
-    Face's metadata), or an earlier output; with --files-from it may be left out. Each output is lam * a + (1 - lam) * b, pixels and labels
-    alike; OUT/labels.csv holds the soft labels, OUT/metadata.csv the sources and lam.
+    Face's metadata), or an earlier output; with --files-from it may be left out. Each output is
+    lam * a + (1 - lam) * b, pixels and labels alike; OUT/labels.csv holds the soft labels,
+    OUT/metadata.csv the sources and lam.
     """
     from mixup_cli.augment import Options, augment, dry_run as look
     from mixup_cli.canvas import Canvas
@@ -81,25 +82,27 @@ def summary(record, out):
     counts = record["counts"]
     if counts["skipped"]:
         kinds = {"hidden": "hidden", "other": "not images by name", "unclassed": "in no class folder",
-                 "unlabelled": "without a label"}
+                 "unlabelled": "without a label", "other split": "of another split",
+                 "earlier output": "output of an earlier run"}
         listed = ", ".join(
             f"{counts['skipped'][kind]:,} {words}"
             for kind, words in kinds.items() if kind in counts["skipped"]
         )
-        yield f"Skipped: {listed}"
+        yield f"Skipped: {listed}; mixup inspect names them"
     if record.get("dry_run"):
         size = counts["estimated_bytes"]
         yield (
-            f"Would write {counts['outputs']:,} images in {counts['shards']:,} shards to {out}, about"
+            f"Would write {count(counts['outputs'], 'image')} in {count(counts['shards'], 'shard')}"
+            f" to {out}, about"
             f" {size / 1e6:,.1f} MB on disk" if size else f"{out}: no sampled source can be read"
         )
     else:
         yield (
-            f"Wrote {counts['outputs']:,} images from {counts['sources']:,} sources of"
-            f" {counts['classes']:,} classes to {out}"
+            f"Wrote {count(counts['outputs'], 'image')} from {count(counts['sources'], 'source')} of"
+            f" {count(counts['classes'], 'class', 'classes')} to {out}"
         )
     share = counts["share_equal_to_source"]
     yield f"{share:.0%} of the outputs equal one of their sources (lam within 1/510 of 0 or 1)"
     if counts["rejected"]:
         where = "found in a sample" if record.get("dry_run") else f"named in {out}/rejects.csv"
-        yield f"{counts['rejected']:,} sources rejected, {where}"
+        yield f"{count(counts['rejected'], 'source')} rejected, {where}"

@@ -91,6 +91,13 @@ def read_options(command):
     return wrapped
 
 
+def jobs_option(command):
+    """How many worker processes."""
+    return click.option(
+        "--jobs", type=click.IntRange(0), help="Worker processes; 0 works in this process."
+        "  [default: the CPUs this process may use]")(command)
+
+
 def max_pixels_option(command):
     """The largest source, given in megapixels, passed on in pixels."""
     return click.option(

@@ -38,15 +38,18 @@ class Listing:
                 self.unusable[printable(relative)] = (
                     "a symbolic link that leaves the input folder; allow it by --follow-symlinks"
                 )
-            elif entry.is_dir() and os.path.isfile(os.path.join(entry.path, "mixup.json")):
-                self.skip("earlier output", relative)
-            else:
-                yield entry, relative
+            elif self._can_be_followed(entry, relative):
+                if entry.is_dir() and os.path.isfile(os.path.join(entry.path, "mixup.json")):
+                    self.skip("earlier output", relative)
+                else:
+                    yield entry, relative
 
-    def images(self, prefix="", above=frozenset()):
+    def images(self, prefix="", above=None):
         """Yield the paths, relative to root, of the images below a folder; `above` holds the real
         folders that we are inside of."""
         real = os.path.realpath(os.path.join(self.root, prefix))
+        if above is None:
+            above = {self.real_root} if prefix else set()
         if real in above:
             self.unusable[printable(prefix)] = "a symbolic link to a folder above itself"
             return
@@ -64,6 +67,14 @@ class Listing:
                 self.unusable[printable(relative)] = "file name is not UTF-8; rename the file"
             else:
                 yield relative
+
+    def _can_be_followed(self, entry, relative):
+        try:
+            entry.is_dir()
+        except OSError as e:  # a link to itself, or through a folder that may not be read
+            self.unusable[printable(relative)] = f"cannot be followed: {e.strerror}"
+            return False
+        return True
 
     def _leaves(self, path):
         real = os.path.realpath(path)
