@@ -1,6 +1,9 @@
 """Pictures to test on, and a float64 reference that shares no line with mixup_cli."""
 
 import csv
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +31,24 @@ def write_dataset(root, classes=("cat", "dog"), per_class=4, size=(12, 9)):
 def read_csv(path):
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def run_measured(*command, **options):
+    """Run a command; returns the finished process and the peak memory, in bytes, of the largest
+    process that it or its children were.
+
+    A process starts with the peak of the one that started it, so a small one stands in between.
+    """
+    code = (
+        "import resource, subprocess, sys; from pathlib import Path;"
+        "code = subprocess.run(sys.argv[2:]).returncode;"
+        "Path(sys.argv[1]).write_text(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss));"
+        "sys.exit(code)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", code, f"{folder}/peak", *map(str, command)]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=1200, **options)
+        return result, 1024 * int(Path(folder, "peak").read_text())
 
 
 def tree(folder):

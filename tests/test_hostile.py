@@ -10,17 +10,14 @@ import re
 import socket
 import stat
 import struct
-import subprocess
 import sys
-import tempfile
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import noise, read_csv, write_dataset
+from helpers import noise, read_csv, run_measured, write_dataset
 from mixup_cli.augment import Options, augment
 from mixup_cli.codec import decode
 from mixup_cli.dataset import ReadOptions, read_dataset
@@ -179,21 +176,9 @@ def test_decoded_right(name):
 
 def run(*arguments, memory=None, **options):
     """The command as a real process, each warning an error, and the peak of its memory checked."""
-    # VmHWM starts anew with this process; ru_maxrss would begin at what pytest itself had taken.
-    script = (
-        "import re, resource, sys; from pathlib import Path; from mixup_cli.cli import cli\n"
-        "try: cli(sys.argv[2:], prog_name='mixup')\n"
-        "finally:\n"
-        "    own = re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]\n"
-        "    workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss\n"
-        "    Path(sys.argv[1]).write_text(str(max(int(own), workers)))\n"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        peak = Path(folder, "peak")
-        command = [sys.executable, "-W", "error", "-c", script, str(peak), *map(str, arguments)]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=1200, **options)
-        kilobytes = int(peak.read_text())
-    assert memory is None or kilobytes * 1024 < memory, kilobytes
+    command = [sys.executable, "-W", "error", "-m", "mixup_cli", *arguments]
+    result, peak = run_measured(*command, **options)
+    assert memory is None or peak < memory, f"{peak:,}"
     return result
 
 

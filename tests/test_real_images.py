@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import beta_pvalue, read_csv
+from helpers import beta_pvalue, read_csv, run_measured
 from test_augment import assert_outputs_are_right, read_output
 
 from mixup_cli.augment import Options, augment
@@ -53,22 +53,19 @@ def fashion(tmp_path_factory):
 
 
 def peak_memory(source, out):
-    """Peak resident memory (kB on Linux) of the largest process of a whole run."""
-    code = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    """Peak resident memory, in bytes, of the largest process of a whole run."""
+    result, peak = run_measured(
+        sys.executable, "-m", "mixup_cli", "augment", source, out, "--jobs", "2", "--quiet"
     )
-    command = [sys.executable, "-m", "mixup_cli", "augment", source, out, "--jobs", "2", "--quiet"]
-    result = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    return int(result.stdout)
+    return peak
 
 
 @needs_fashion
 def test_fashion_mnist_memory_does_not_grow_and_all_is_right(fashion, tmp_path):
     small = peak_memory(fashion / "10000", tmp_path / "small")
     large = peak_memory(fashion / "60000", tmp_path / "large")
-    assert large <= 1.2 * small, f"{large} kB for 60,000 images, {small} kB for 10,000"
+    assert large <= 1.2 * small, f"{large:,} bytes for 60,000 images, {small:,} for 10,000"
     rows = read_csv(tmp_path / "large/metadata.csv")
     assert len(rows) == 60_000
     assert beta_pvalue(np.array([float(row["lam"]) for row in rows]), 0.2) > 0.01
