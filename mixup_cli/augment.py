@@ -2,34 +2,35 @@
 
 import os
 import platform
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 
 import numpy as np
 
 from mixup_cli import __version__, engine
 from mixup_cli.canvas import Canvas
-from mixup_cli.dataset import ReadOptions, read_dataset, weight_text
+from mixup_cli.dataset import ReadOptions, read_dataset
 from mixup_cli.errors import InputError, RejectedError, StoppedError
-from mixup_cli.kernel import mix_labels
-from mixup_cli.plan import COLUMNS, csv_rows, make_plan
+from mixup_cli.plan import PlanOptions, csv_rows, header, make_plan, read_plan
 from mixup_cli.render import ShardJob, SourceCache, render_rows, render_shard
 from mixup_cli.store import Store
+from mixup_cli.tables import is_wide, label_header, label_mass, label_rows
 
 ON_ERROR = ("reject", "skip", "fail")
-LABEL_FORMATS = ("auto", "wide", "sparse")
-WIDE_CLASSES = 256  # above, `auto` writes sparse labels
 DISK_BLOCK = 4096  # what a small file takes up on nearly every file system
 SAMPLE_ROWS = 24  # rows that a dry run renders to estimate the size of all
+ENOUGH_COPIES = 4  # fewer, without the originals, trained worse than no mixup at all (README)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What decides the bytes of a run. alpha: float >= 0; copies: int >= 1; seed: int >= 0."""
+    """What decides the bytes of a run.
 
-    alpha: float = 0.2
-    copies: int = 1
-    seed: int = 0
+    plan: how pairs and lam are drawn, or the path of a plan's CSV, "-" for standard input; canvas:
+    how sources become pixels; label_format: one of LABEL_FORMATS; read: how labels are read.
+    """
+
+    plan: PlanOptions | str = PlanOptions()
     canvas: Canvas = Canvas()
     label_format: str = "auto"
     read: ReadOptions = ReadOptions()
@@ -61,9 +62,9 @@ def check_and_plan(source, store, options, overwrite):
     """All that can be refused before any work; then the dataset and its plan."""
     try:
         store.check(source, overwrite)
-        dataset, plan = read_and_plan(source, options)
     except OSError as e:
-        raise InputError(f"{e.filename or source}: {e.strerror}; mend that first") from e
+        raise InputError(f"{e.filename or store.out}: {e.strerror}; mend that first") from e
+    dataset, plan = read_and_plan(source, options)
     if source is None:  # a list of files, anywhere: none of them may lie in the output folder
         out = os.path.join(os.path.realpath(store.out), "")
         for name in dataset.sources:
@@ -74,8 +75,16 @@ def check_and_plan(source, store, options, overwrite):
 
 def read_and_plan(source, options):
     """The dataset under `source` and its plan."""
-    dataset = read_dataset(source, options.read)
-    return dataset, make_plan(len(dataset.sources), options.alpha, options.copies, options.seed)
+    piped = (options.plan, options.read.labels, options.read.files_from)
+    if piped.count("-") > 1:
+        raise InputError("standard input can be read once; give the other one as a file")
+    try:
+        dataset = read_dataset(source, options.read)
+    except OSError as e:
+        raise InputError(f"{e.filename or source}: {e.strerror}; mend that first") from e
+    if isinstance(options.plan, PlanOptions):
+        return dataset, make_plan(dataset.class_of(), options.plan, dataset.classes)
+    return dataset, read_plan(options.plan, dataset)
 
 
 def _render(dataset, plan, store, options, jobs, on_error, progress):
@@ -132,89 +141,69 @@ def shard_job(dataset, plan, shard, out, canvas):
 def _finish(dataset, plan, store, options, rejects, dropped):
     """Write the tables, and mixup.json last."""
     store.write_text("classes.txt", "".join(f"{name}\n" for name in dataset.classes))
-    kept = [plan.rows(shard) for shard in range(plan.num_shards)]
+    kept = np.ones(len(plan), bool)
     for shard, positions in dropped.items():
-        kept[shard] = [row for i, row in enumerate(kept[shard]) if i not in positions]
-    store.write_csv("metadata.csv", COLUMNS, (
-        row for shard, rows in enumerate(kept) for row in csv_rows(plan, dataset, shard, rows)
-    ))
-    wide = options.label_format == "wide" or (
-        options.label_format == "auto" and len(dataset.classes) <= WIDE_CLASSES
-    )
-    header = dataset.classes if wide else ("class_a", "weight_a", "class_b", "weight_b")
-    store.write_csv("labels.csv", ("file_name", *header), (
-        row
-        for shard, rows in enumerate(kept)
-        for row in (_wide_rows if wide else _sparse_rows)(dataset, plan, shard, rows)
-    ))
+        kept[plan.rows(shard).start + np.array(sorted(positions))] = False
+    store.write_csv("metadata.csv", header(plan), _rows_of(plan, kept, (
+        lambda shard, rows: csv_rows(plan, dataset, shard, rows)
+    )))
+    wide = is_wide(options.label_format, len(dataset.classes))
+    store.write_csv("labels.csv", label_header(dataset.classes, wide), _rows_of(plan, kept, (
+        lambda shard, rows: label_rows(dataset, plan, shard, rows, wide)
+    )))
     if rejects:
         store.write_csv("rejects.csv", ("source", "reason"), sorted(rejects.items()))
-    record = _record(dataset, plan, options, rejects, sum(map(len, kept)))
-    store.complete(record)
-    return record
+    return store.complete(_record(dataset, plan, options, rejects, kept))
 
 
-def _mixed_labels(dataset, plan, rows):
-    index = np.fromiter(rows, np.int64, len(rows))
-    return mix_labels(
-        dataset.labels_of(plan.source_a[index]),
-        dataset.labels_of(plan.source_b[index]),
-        plan.lam[index],
-    )
+def _rows_of(plan, kept, table):
+    """The rows of a table, shard by shard."""
+    for shard in range(plan.num_shards):
+        rows = plan.rows(shard)
+        yield from table(shard, (rows.start + np.flatnonzero(kept[rows.start : rows.stop])).tolist())
 
 
-def _wide_rows(dataset, plan, shard, rows):
-    """file_name and a weight for each class."""
-    folder, table = plan.folder(shard), [["0.0"] * len(dataset.classes) for _ in rows]
-    for row, label, weight in zip(*map(np.ndarray.tolist, _mixed_labels(dataset, plan, rows)), strict=True):
-        table[row][label] = weight_text(weight)
-    for row, weights in zip(rows, table, strict=True):
-        yield [f"images/{folder}/{plan.file(row)}", *weights]
-
-
-def _sparse_rows(dataset, plan, shard, rows):
-    """file_name, class_a, weight_a, class_b, weight_b; a pair of one class has all its weight in
-    weight_a, and 0.0 in weight_b."""
-    folder = plan.folder(shard)
-    for row in rows:
-        a = dataset.label_text(int(plan.source_a[row]))
-        b = dataset.label_text(int(plan.source_b[row]))
-        lam = 1_000_000 if a == b else round(float(plan.lam[row]) * 1_000_000)
-        name = f"images/{folder}/{plan.file(row)}"
-        yield [name, a, weight_text(lam), b, weight_text(1_000_000 - lam)]
-
-
-def _record(dataset, plan, options, rejects, outputs):
+def _record(dataset, plan, options, rejects, kept):
     """What mixup.json holds. No time, no path, no number of workers: they decide no byte."""
-    canvas = options.canvas
     return {
-        "command": "augment",
-        "options": {
-            "alpha": options.alpha,
-            "copies": options.copies,
-            "seed": options.seed,
-            "size": list(canvas.size) if canvas.size else None,
-            "fit": canvas.fit,
-            "mode": canvas.mode,
-            "background": "#%02x%02x%02x" % canvas.background,
-            "max_pixels": canvas.max_pixels,
-            "label_format": options.label_format,
-            "reader": dataset.reader,
-            "split": options.read.split,
-            "include_class": list(options.read.include),
-            "exclude_class": list(options.read.exclude),
-        },
+        "command": "augment" if isinstance(options.plan, PlanOptions) else "render",
+        "options": _options(dataset, options),
         "versions": versions(),
         "counts": {
             "classes": len(dataset.classes),
             "sources": len(dataset.sources),
             "rejected": len(rejects),
             "planned": len(plan),
-            "outputs": outputs,
+            "outputs": int(np.count_nonzero(kept)),
+            "originals": int(np.count_nonzero(kept & ~plan.mixed)),
             "shards": plan.num_shards,
             "share_equal_to_source": round(plan.share_equal_to_source(), 4),
             "skipped": {kind: len(paths) for kind, paths in dataset.skipped.items()},
         },
+        "label_mass": [
+            {"class": name, "before": round(float(before), 3), "after": round(float(after), 3)}
+            for name, before, after in zip(
+                dataset.classes, *label_mass(dataset, plan, kept), strict=True
+            )
+        ],
+    }
+
+
+def _options(dataset, options):
+    made = isinstance(options.plan, PlanOptions)
+    canvas = options.canvas
+    return {
+        **(asdict(options.plan) if made else {}),
+        "size": list(canvas.size) if canvas.size else None,
+        "fit": canvas.fit,
+        "mode": canvas.mode,
+        "background": "#%02x%02x%02x" % canvas.background,
+        "max_pixels": canvas.max_pixels,
+        "label_format": options.label_format,
+        "reader": dataset.reader,
+        "split": options.read.split,
+        "include_class": list(options.read.include),
+        "exclude_class": list(options.read.exclude),
     }
 
 
@@ -243,7 +232,7 @@ def dry_run(source, out, options=Options(), *, overwrite=False):
         sizes += [len(png) for _, png in render_rows(job, cache)]
         rejects |= cache.rejects
     blocks = [-(-size // DISK_BLOCK) * DISK_BLOCK for size in sizes]
-    record = _record(dataset, plan, options, rejects, len(plan))
+    record = _record(dataset, plan, options, rejects, np.ones(len(plan), bool))
     record["dry_run"] = True
     record["counts"]["estimated_bytes"] = round(np.mean(blocks) * len(plan)) if blocks else None
     return record

@@ -7,6 +7,7 @@ import numpy as np
 from mixup_cli.codec import MAX_PIXELS, luma, resize
 from mixup_cli.errors import InputError
 
+BAND = 64  # rows that are laid over the background at a time
 FITS = ("cover", "contain", "stretch")
 # name -> (channels, bytes a channel); `auto` is the richer of the pair, in both respects.
 MODES = {"auto": None, "L": (1, 1), "L16": (1, 2), "RGB": (3, 1), "RGB16": (3, 2), "RGBA": (4, 1)}
@@ -73,12 +74,15 @@ def flatten(pixels, background):
     Grey over a coloured background becomes RGB.
     """
     full = np.iinfo(pixels.dtype).max
-    alpha = pixels[..., -1:].astype(np.float32) / full
-    colour = pixels[..., :-1]
     under = np.array(background, np.float32) * (full // 255)
-    if colour.shape[2] == 1 and len(set(background)) == 1:
+    if pixels.shape[2] == 2 and len(set(background)) == 1:
         under = under[:1]
-    return np.rint(alpha * colour + (1 - alpha) * under).astype(pixels.dtype)
+    out = np.empty((*pixels.shape[:2], max(pixels.shape[2] - 1, len(under))), pixels.dtype)
+    for top in range(0, len(pixels), BAND):  # a whole photo in float would take its size in memory
+        band = pixels[top : top + BAND]
+        alpha = band[..., -1:].astype(np.float32) / full
+        out[top : top + BAND] = np.rint(alpha * band[..., :-1] + (1 - alpha) * under)
+    return out
 
 
 def convert(pixels, channels, depth):

@@ -272,6 +272,30 @@ def encode_pngs(block):
     return [head + _chunk(b"IDAT", _deflate(image)) + tail for image in filtered]
 
 
+def holds(png, pixels):
+    """Whether a PNG file holds exactly these pixels, (H, W, C).
+
+    Ours are compared as filtered, which reads 16-bit RGB too (Pillow does not); others decoded.
+    """
+    ours = encode_pngs(pixels[None])[0]
+    if png == ours:
+        return True
+    (header, body), (own_header, own_body) = _inflated(png), _inflated(ours)
+    if header != own_header:
+        return False
+    if body == own_body:
+        return True
+    filters = body[:: len(body) // pixels.shape[0]]
+    return set(filters) != {3} and np.array_equal(decode(png).pixels, pixels)
+
+
+def _inflated(png):
+    """The header of a PNG and its pixels, still filtered."""
+    chunks = [(kind, bytes(body)) for kind, body in _png_chunks(png)]
+    body = b"".join(body for kind, body in chunks if kind == b"IDAT")
+    return chunks[0], zlib.decompress(body)
+
+
 def _filter_average(raw, pixel_bytes):
     """(N, H, row bytes) to (N, H, 1 + row bytes): 3, then each byte less (left + above) >> 1."""
     filtered = np.empty((*raw.shape[:2], raw.shape[2] + 1), np.uint8)

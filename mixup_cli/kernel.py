@@ -7,22 +7,80 @@ import numpy as np
 MILLION = 1_000_000  # lam and label weights have 6 decimals: counted in millionths they are exact
 
 
-def sample_lam(rng, alpha, size):
+def sample_lam(rng, alpha, size, min_mix=0.0):
     """Draw `size` mixing weights lam ~ Beta(alpha, alpha), rounded to 6 decimals.
 
-    rng: numpy.random.Generator; alpha: finite float >= 0; size: int or shape.
+    rng: numpy.random.Generator; alpha: finite float >= 0, or a pair (A, B) for Beta(A, B);
+    size: int or shape; min_mix: 0 to 0.5, only lam with min(lam, 1 - lam) >= min_mix are drawn.
     Returns float64 in [0, 1]. alpha = 0 gives ones: no mixing, plain training (the limit
     alpha -> 0 has lam in {0, 1}); alpha -> infinity tends to 1/2, the strongest mixing.
-    Raises ValueError if alpha is negative or not finite.
+    Raises ValueError if alpha is negative or not finite, or no such lam exists.
     Source: Zhang et al. 2018, arXiv:1710.09412, section 2.
     """
-    if not (math.isfinite(alpha) and alpha >= 0):
-        raise ValueError(f"alpha must be a finite number >= 0, not {alpha}")
-    if alpha == 0:
+    a, b = alpha if isinstance(alpha, tuple) else (alpha, alpha)
+    if not all(math.isfinite(x) and x >= 0 for x in (a, b)) or (a == 0) != (b == 0):
+        raise ValueError(f"alpha must be a finite number >= 0, or two > 0, not {alpha}")
+    if not 0 <= min_mix <= 0.5:
+        raise ValueError(f"min_mix must lie in 0 to 0.5, not {min_mix}")
+    if a == 0:
+        if min_mix:
+            raise ValueError("alpha = 0 mixes nothing, so no lam reaches min_mix")
         return np.ones(size)
     # Beyond these bounds nothing changes within 6 decimals, but the sampler would over- or underflow.
-    alpha = min(max(alpha, 1e-12), 1e18)
-    return np.round(rng.beta(alpha, alpha, size), 6)
+    a, b = (min(max(x, 1e-12), 1e18) for x in (a, b))
+    if min_mix == 0:
+        return np.round(rng.beta(a, b, size), 6)
+    least = math.ceil(min_mix * MILLION) / MILLION
+    if least == 0.5:
+        return np.full(size, 0.5)
+    lam = _truncated_beta(rng, a, b, int(np.prod(size)), least)
+    return np.clip(np.round(lam, 6), least, 1 - least).reshape(size)
+
+
+def _truncated_beta(rng, a, b, size, least):
+    """Exact draws of Beta(a, b) given least <= lam <= 1 - least, by rejection.
+
+    In t = log(lam / (1 - lam)) the density is log-concave, h(t) = a log(lam) + b log(1 - lam), and
+    lies below its tangent at its highest point. Under that tangent most draws are accepted, except
+    where the peak is narrow and inside: there the plain Beta is.
+    """
+    high = math.log((1 - least) / least)
+    top = min(max(math.log(a / b), -high), high)  # the peak, or the end next to it
+    at_top = 1 / (1 + math.exp(-top))
+    slope = a * (1 - at_top) - b * at_top if abs(top) == high else 0.0
+    spread = 1 / math.sqrt((a + b) * at_top * (1 - at_top))
+    drawn, missing = [], size
+    while missing:
+        count = missing + missing // 2 + 16
+        if slope == 0 and 2 * high > 3 * spread:
+            lam = rng.beta(a, b, count)
+            lam = lam[(lam >= least) & (lam <= 1 - least)]
+        else:
+            # Distance from the top: exponential, truncated to the width, 2 * high; or uniform.
+            u, rate = rng.random(count), abs(slope)
+            if rate * high < 1e-9:
+                t = high * (2 * u - 1)
+            else:
+                t = top + math.copysign(1, -top) * -np.log1p(u * np.expm1(-2 * rate * high)) / rate
+            gain = -a * np.log1p(np.exp(-t)) - b * np.log1p(np.exp(t))
+            most = -a * math.log1p(math.exp(-top)) - b * math.log1p(math.exp(top)) + slope * (t - top)
+            lam = 1 / (1 + np.exp(-t[np.log(rng.random(count)) <= gain - most]))
+        drawn.append(lam[:missing])
+        missing -= len(drawn[-1])
+    return np.concatenate(drawn) if drawn else np.empty(0)
+
+
+def remix_lam(lam, count_a, count_b, kappa=3.0, tau=0.5):
+    """The weight of label a by Remix: shifted toward the class with far fewer images.
+
+    lam (R,): the weight of image a; count_a, count_b (R,): images of the two classes.
+    0 where a's class is at least kappa times as large and lam < tau; 1 where b's is, and
+    1 - lam < tau; else lam.
+    Source: Chou et al. 2020, arXiv:2007.03943, eq. (6); they take kappa = 3, tau = 0.5.
+    """
+    to_b = (count_a >= kappa * count_b) & (lam < tau)
+    to_a = (count_b >= kappa * count_a) & (1 - lam < tau)
+    return np.where(to_b, 0.0, np.where(to_a, 1.0, lam))
 
 
 def blend(a, b, lam):

@@ -85,6 +85,12 @@ def render_shard(job):
 
 def render_rows(job, cache):
     """Yield (position, PNG bytes) of every row whose two sources can be used, in order."""
+    for rows, images in blend_rows(job, cache):
+        yield from zip(rows, encode_pngs(images), strict=True)
+
+
+def blend_rows(job, cache):
+    """Yield (positions, images) of those rows in blocks of one shape, images (N, H, W, C)."""
     block = []
     for row in range(len(job.files)):
         a, b = cache.get(job.a[row], row), cache.get(job.b[row], row)
@@ -92,20 +98,19 @@ def render_rows(job, cache):
             continue
         a, b = match(a, b, job.canvas)
         if block and (a.shape != block[0][1].shape or a.dtype != block[0][1].dtype):
-            yield from _render_block(block, job.lam)
+            yield _blend_block(block, job.lam)
             block = []
         block.append((row, a, b))
         if len(block) * a.nbytes >= BLOCK_BYTES:
-            yield from _render_block(block, job.lam)
+            yield _blend_block(block, job.lam)
             block = []
     if block:
-        yield from _render_block(block, job.lam)
+        yield _blend_block(block, job.lam)
 
 
-def _render_block(block, lam):
+def _blend_block(block, lam):
     rows, a, b = zip(*block, strict=True)
-    images = blend(np.stack(a), np.stack(b), lam[list(rows)])
-    return zip(rows, encode_pngs(images), strict=True)
+    return rows, blend(np.stack(a), np.stack(b), lam[list(rows)])
 
 
 class SourceCache:

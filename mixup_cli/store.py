@@ -9,6 +9,7 @@ import contextlib
 import csv
 import ctypes
 import errno
+import hashlib
 import json
 import os
 import re
@@ -123,12 +124,45 @@ class Store:
             writer.writerows(rows)
 
     def complete(self, record):
-        """Write mixup.json and remove the work folder: the run is complete."""
-        self.write_text("mixup.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        """Write mixup.json and remove the work folder: the run is complete. Returns what it holds."""
+        tables = [name for name in TABLES if (self.out / name).exists()]
+        digests = {name: file_digest(self.out / name) for name in sorted(tables)}
+        text = sealed({**record, "digests": digests})
+        self.write_text("mixup.json", text)
         if fcntl is None:  # Windows does not remove an open file
             os.close(self._lock)
             self._lock = os.open(os.devnull, os.O_RDONLY)
         shutil.rmtree(self.work)
+        return json.loads(text)
+
+
+def sealed(record):
+    """The text of mixup.json: the record, and last the digest of the text without that line."""
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return json.dumps({**record, "digest": digest}, indent=2, ensure_ascii=False) + "\n"
+
+
+def read_record(folder):
+    """What mixup.json of an output folder holds. Raises InputError if it is not there as written."""
+    path = Path(folder, "mixup.json")
+    try:
+        text = path.read_bytes()
+        record = json.loads(text)
+        record.pop("digest")
+    except OSError as e:
+        raise InputError(f"{path}: {e.strerror}; this is no complete output of a run") from e
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as e:
+        raise InputError(f"{path}: damaged, not as a run wrote it") from e
+    if sealed(record).encode() != text:
+        raise InputError(f"{path}: damaged, its digest does not hold")
+    return record
+
+
+def file_digest(path):
+    """BLAKE2b of a file, 16 bytes in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _nested(a, b):

@@ -14,6 +14,7 @@ from mixup_cli.augment import Options, augment
 from mixup_cli.canvas import MODES, Canvas
 from mixup_cli.dataset import ReadOptions
 from mixup_cli.errors import InputError, RejectedError
+from mixup_cli.plan import PlanOptions
 
 SEED_OF_RUNS = 3
 
@@ -89,7 +90,7 @@ def assert_outputs_are_right(source, out, slack, **canvas):
 def test_every_mode_and_fit_is_within_half_a_grey_level(mixed_modes, tmp_path, mode, fit):
     background = (250, 10, 100) if mode in ("RGB", "RGB16", "RGBA") else (40, 40, 40)
     canvas = Canvas((13, 8), fit, mode, background)
-    augment(mixed_modes, tmp_path / "out", Options(alpha=1, canvas=canvas), jobs=0)
+    augment(mixed_modes, tmp_path / "out", Options(PlanOptions(alpha=1), canvas=canvas), jobs=0)
     assert_outputs_are_right(
         mixed_modes, tmp_path / "out", 1e-4, size=(13, 8), fit=fit, mode=mode, background=background
     )
@@ -98,13 +99,13 @@ def test_every_mode_and_fit_is_within_half_a_grey_level(mixed_modes, tmp_path, m
 @pytest.mark.parametrize("fit", ["cover", "contain", "stretch"])
 def test_without_a_size_the_output_has_the_size_of_a(mixed_modes, tmp_path, fit):
     canvas = Canvas(fit=fit, background=(40, 40, 40))
-    augment(mixed_modes, tmp_path / "out", Options(alpha=1, copies=3, canvas=canvas), jobs=0)
+    augment(mixed_modes, tmp_path / "out", Options(PlanOptions(alpha=1, copies=3), canvas=canvas), jobs=0)
     assert_outputs_are_right(mixed_modes, tmp_path / "out", 1e-4, fit=fit, background=(40, 40, 40))
 
 
 def test_the_files_of_a_run(tmp_path):
     source = write_dataset(tmp_path / "in", classes=("cat", 'd,o"g', "NA", "007", "größe"))
-    record = augment(source, tmp_path / "out", Options(copies=2), jobs=1)
+    record = augment(source, tmp_path / "out", Options(PlanOptions(copies=2)), jobs=1)
     out = tmp_path / "out"
     assert sorted(p.name for p in out.iterdir()) == [
         "classes.txt", "images", "labels.csv", "metadata.csv", "mixup.json"
@@ -149,7 +150,7 @@ def test_257_classes_are_sparse_by_default(tmp_path):
 def test_the_bytes_depend_on_the_seed_and_not_on_the_workers(tmp_path):
     source = write_dataset(tmp_path / "in", per_class=60)
     for name, seed, jobs in [("one", 1, 1), ("two", 1, 2), ("here", 1, 0), ("other", 2, 2)]:
-        augment(source, tmp_path / name, Options(seed=seed, alpha=1), jobs=jobs)
+        augment(source, tmp_path / name, Options(PlanOptions(seed=seed, alpha=1)), jobs=jobs)
     first = tree(tmp_path / "one")
     assert len([name for name in first if name.endswith(".png")]) == 120
     assert len({Path(name).parent for name in first if name.endswith(".png")}) >= 2
@@ -201,7 +202,7 @@ def test_a_source_is_decoded_once_in_its_shard(tmp_path):
 
     source = write_dataset(tmp_path / "in", per_class=30)
     for copies in (1, 5, 20):
-        dataset, plan = read_and_plan(source, Options(copies=copies))
+        dataset, plan = read_and_plan(source, Options(PlanOptions(copies=copies)))
         decodes = 0
         for shard in range(plan.num_shards):
             cache = SourceCache(shard_job(dataset, plan, shard, tmp_path, Canvas()))

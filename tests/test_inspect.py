@@ -14,6 +14,7 @@ from helpers import noise, write_dataset
 from mixup_cli.augment import Options, augment
 from mixup_cli.dataset import ReadOptions
 from mixup_cli.inspect import inspect
+from mixup_cli.plan import PlanOptions
 
 
 def command(*arguments, **options):
@@ -100,7 +101,7 @@ def test_any_number_of_workers_finds_the_same(tmp_path):
 
 
 def test_a_soft_dataset_has_its_weights(tmp_path):
-    augment(write_dataset(tmp_path / "in"), tmp_path / "out", Options(alpha=1))
+    augment(write_dataset(tmp_path / "in"), tmp_path / "out", Options(PlanOptions(alpha=1)))
     report = inspect(tmp_path / "out", jobs=0)
     assert report["reader"] == "mixup" and report["images"] == 8
     assert sum(c["weight"] for c in report["classes"]) == pytest.approx(8)

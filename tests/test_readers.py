@@ -15,6 +15,7 @@ from helpers import noise, read_csv, run_measured, tree
 from mixup_cli.augment import Options, augment
 from mixup_cli.dataset import ReadOptions, read_dataset
 from mixup_cli.errors import InputError, SplitError
+from mixup_cli.plan import PlanOptions
 
 
 def pictures(root, *names):
@@ -252,7 +253,7 @@ def test_an_output_is_an_input_with_its_soft_labels(tmp_path, label_format):
     pictures(tmp_path / "in", "a/1.png", "b/1.png", "b/2.png", "c/1.png")
     source, out = tmp_path / "in", tmp_path / "0"
     for round in range(2):  # the second reads labels of up to four classes
-        augment(source, out, Options(alpha=1, copies=2, label_format=label_format), jobs=0)
+        augment(source, out, Options(PlanOptions(alpha=1, copies=2), label_format=label_format), jobs=0)
         dataset = read_dataset(out)
         assert dataset.reader == "mixup" and dataset.classes == ("a", "b", "c")
         expected = labels_of(read_dataset(source))
@@ -268,9 +269,9 @@ def test_an_output_is_an_input_with_its_soft_labels(tmp_path, label_format):
 def test_labels_survive_another_round_unchanged(tmp_path):
     """alpha = 0 mixes nothing: wide, sparse and back, every label is what it was."""
     pictures(tmp_path / "in", "a/1.png", "b/1.png", "c:0.5/1.png", "c:0.5/2.png")
-    augment(tmp_path / "in", tmp_path / "0", Options(alpha=1, copies=3), jobs=0)
-    augment(tmp_path / "0", tmp_path / "1", Options(alpha=0, label_format="sparse"), jobs=0)
-    augment(tmp_path / "1", tmp_path / "2", Options(alpha=0), jobs=0)
+    augment(tmp_path / "in", tmp_path / "0", Options(PlanOptions(alpha=1, copies=3)), jobs=0)
+    augment(tmp_path / "0", tmp_path / "1", Options(PlanOptions(alpha=0), label_format="sparse"), jobs=0)
+    augment(tmp_path / "1", tmp_path / "2", Options(PlanOptions(alpha=0)), jobs=0)
 
     def bags(folder):
         return sorted(str(sorted(labels.items())) for labels in labels_of(read_dataset(folder)).values())

@@ -13,6 +13,7 @@ from test_augment import assert_outputs_are_right, read_output
 
 from mixup_cli.augment import Options, augment
 from mixup_cli.canvas import Canvas
+from mixup_cli.plan import PlanOptions
 
 ROOT = Path(__file__).parent.parent
 FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -29,14 +30,14 @@ needs_fashion = pytest.mark.skipif(
 @pytest.mark.parametrize("size, fit", [((224, 224), "cover"), ((96, 160), "contain"), (None, "cover")])
 def test_photos_are_within_half_a_grey_level(tmp_path, size, fit):
     source = Path(os.environ["MIXUP_TEST_DATA"], "photos")
-    augment(source, tmp_path / "out", Options(alpha=1, canvas=Canvas(size, fit)))
+    augment(source, tmp_path / "out", Options(PlanOptions(alpha=1), canvas=Canvas(size, fit)))
     assert_outputs_are_right(source, tmp_path / "out", 1e-4, size=size, fit=fit)
 
 
 @needs_data
 def test_small_images_are_within_half_a_grey_level(tmp_path):
     source = Path(os.environ["MIXUP_TEST_DATA"], "cifar")
-    augment(source, tmp_path / "out", Options(copies=2))
+    augment(source, tmp_path / "out", Options(PlanOptions(copies=2)))
     assert_outputs_are_right(source, tmp_path / "out", 1e-4)
 
 

@@ -16,6 +16,9 @@ from mixup_cli import __version__, errors
 # shall import neither numpy nor Pillow.
 COMMANDS = {
     "augment": "Blend labelled images in pairs; write PNGs and soft labels.",
+    "plan": "Write as CSV what is mixed with what; no image is opened.",
+    "render": "Render a plan, or the metadata.csv of an earlier run.",
+    "verify": "Check that an output is what its run wrote.",
     "inspect": "Read every image; print what is there and what would go wrong.",
 }
 EXIT_CODES = {

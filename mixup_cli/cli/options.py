@@ -6,24 +6,35 @@ import math
 import re
 
 import click
+from click.core import ParameterSource
 
-from mixup_cli.canvas import FITS, MODES
-from mixup_cli.dataset import READERS
+from mixup_cli.augment import ON_ERROR
+from mixup_cli.canvas import FITS, MODES, Canvas
+from mixup_cli.dataset import READERS, ReadOptions
+from mixup_cli.plan import LABEL_POLICIES, PAIRS, PlanOptions
+from mixup_cli.tables import LABEL_FORMATS
+
+COMMAND_LINE = ParameterSource.COMMANDLINE
 
 
 class Alpha(click.ParamType):
-    """A finite number >= 0."""
+    """A finite number >= 0, or two > 0."""
 
-    name = "number"
+    name = "A|A,B"
 
     def convert(self, value, param, ctx):
         try:
-            alpha = float(value)
-        except (TypeError, ValueError):
+            alpha = tuple(float(part) for part in str(value).split(","))
+        except ValueError:
             self.fail(f"{value!r} is not a number; give 0 or more, such as 0.2", param, ctx)
-        if not (math.isfinite(alpha) and alpha >= 0):
-            self.fail(f"{value} is out of range; give a finite number, 0 or more", param, ctx)
-        return alpha
+        if len(alpha) == 1 and math.isfinite(alpha[0]) and alpha[0] >= 0:
+            return alpha[0]
+        if len(alpha) == 2 and all(math.isfinite(x) and x > 0 for x in alpha):
+            return alpha
+        self.fail(
+            f"{value} is out of range; give a finite number, 0 or more, or two above 0 as A,B",
+            param, ctx,
+        )
 
 
 class Size(click.ParamType):
@@ -56,17 +67,65 @@ class Colour(click.ParamType):
             self.fail(f"{value!r}: give a name such as white or black, or #rrggbb", param, ctx)
 
 
-def read_options(command):
-    """How labels are read; the values come as one ReadOptions, `read`."""
+def _gathered(command, name, kind, options, check=lambda ctx: None):
+    """Give a command the options whose values come as one dataclass `kind`, the argument `name`."""
 
     @functools.wraps(command)
     def wrapped(*args, **kwargs):
-        from mixup_cli.dataset import ReadOptions
+        check(click.get_current_context())
+        values = {field.name: kwargs.pop(field.name) for field in dataclasses.fields(kind)}
+        return command(*args, **{name: kind(**values)}, **kwargs)
 
-        names = [field.name for field in dataclasses.fields(ReadOptions)]
-        return command(*args, read=ReadOptions(**{n: kwargs.pop(n) for n in names}), **kwargs)
+    return _with(wrapped, options)
 
-    for option in reversed([
+
+def _with(command, options):
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def plan_options(command):
+    """What is mixed with what; the values come as one PlanOptions, `plan`."""
+
+    def check(ctx):
+        for one, other in (("copies", "count"), ("alpha", "lam")):
+            if all(ctx.get_parameter_source(name) == COMMAND_LINE for name in (one, other)):
+                raise click.UsageError(f"--{one} and --{other} exclude one another")
+
+    return _gathered(command, "plan", PlanOptions, [
+        click.option("--alpha", type=Alpha(), default=0.2, show_default=True,
+                     help="lam ~ Beta(A, A), or Beta(A, B): 0 mixes nothing, 1 is uniform, more"
+                     " mixes stronger."),
+        click.option("--copies", type=click.IntRange(1), default=1, show_default=True,
+                     help="Outputs for each source."),
+        click.option("--count", type=click.IntRange(1), metavar="N",
+                     help="N outputs in all instead, spread evenly."),
+        click.option("--pair", type=click.Choice(PAIRS), default="any", show_default=True,
+                     help="Partners from anywhere, from the same class, or from another class."),
+        click.option("--balance", is_flag=True,
+                     help="Every class serves equally often as a, rare ones more often."),
+        click.option("--lam", type=click.FloatRange(0, 1), metavar="X",
+                     help="One fixed lam instead of --alpha, at most 6 decimals."),
+        click.option("--min-mix", type=click.FloatRange(0, 0.5), default=0.0, metavar="M",
+                     help="Draw lam until min(lam, 1 - lam) >= M."),
+        click.option("--include-originals", is_flag=True,
+                     help="Each source once more, as itself, in the same size and colour."),
+        click.option("--label-policy", type=click.Choice(LABEL_POLICIES), default="mixup",
+                     show_default=True, help="remix gives the label to the rarer class where that"
+                     " is rare enough (Chou et al. 2020)."),
+        click.option("--kappa", type=click.FloatRange(1), default=3.0, show_default=True,
+                     metavar="K", help="remix: rarer by this factor."),
+        click.option("--tau", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+                     metavar="T", help="remix: while the other has less than this weight."),
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+                     help="The same seed gives the same bytes."),
+    ], check)
+
+
+def read_options(command):
+    """How labels are read; the values come as one ReadOptions, `read`."""
+    return _gathered(command, "read", ReadOptions, [
         click.option("--reader", type=click.Choice(["auto", *READERS]), default="auto",
                      show_default=True, help="How labels are read; auto looks at IN."),
         click.option("--split", metavar="NAME", help="Read the subfolder NAME of IN, such as train."),
@@ -86,9 +145,7 @@ def read_options(command):
                      help="Not this class; may be repeated."),
         click.option("--allow-empty", is_flag=True, help="Accept class folders without an image."),
         click.option("--follow-symlinks", is_flag=True, help="Follow links that leave IN."),
-    ]):
-        wrapped = option(wrapped)
-    return wrapped
+    ])
 
 
 def jobs_option(command):
@@ -107,8 +164,8 @@ def max_pixels_option(command):
 
 
 def canvas_options(command):
-    """How a source becomes pixels."""
-    for option in reversed([
+    """How a source becomes pixels; the values come as one Canvas, `canvas`."""
+    return _gathered(command, "canvas", Canvas, [
         click.option("--size", type=Size(), help="Output size in pixels, 224 or 320x240."
                      "  [default: the size of a, and b is fitted to it]"),
         click.option("--fit", type=click.Choice(FITS), default="cover", show_default=True,
@@ -120,9 +177,26 @@ def canvas_options(command):
         click.option("--background", type=Colour(), default="white", show_default=True,
                      help="Colour under transparency and around contain."),
         max_pixels_option,
-    ]):
-        command = option(command)
-    return command
+    ])
+
+
+def output_options(command):
+    """How OUT is written, and what is said of it."""
+    return _with(command, [
+        click.option("--label-format", type=click.Choice(LABEL_FORMATS), default="auto",
+                     show_default=True, help="A column for each class, or two classes and two"
+                     " weights; auto is wide up to 256 classes."),
+        jobs_option,
+        click.option("--overwrite", is_flag=True, help="Replace an earlier run in OUT."),
+        click.option("--on-error", type=click.Choice(ON_ERROR), default="reject",
+                     show_default=True, help="A source that cannot be used is named in rejects.csv:"
+                     " exit 3 (reject), exit 0 (skip), or stop at the first (fail)."),
+        click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing."),
+        click.option("--quiet", is_flag=True, help="No progress, no summary; errors only."),
+        click.option("--json", "as_json", is_flag=True,
+                     help="Print one JSON object on stdout at the end."),
+        debug_option,
+    ])
 
 
 def debug_option(command):

@@ -3,12 +3,18 @@
 from pathlib import Path
 
 from mixup_cli.dataset.folder import read_files_from, read_folder
-from mixup_cli.dataset.model import MILLION, Dataset, ReadOptions, weight_text
+from mixup_cli.dataset.model import (
+    MILLION, Dataset, ReadOptions, parse_label, read_class_list, to_millionths, weight_text,
+)
+from mixup_cli.dataset.rows import read_table
 from mixup_cli.dataset.splits import choose_split
 from mixup_cli.dataset.table import METADATA, read_csv, read_imagefolder, read_mixup
 from mixup_cli.errors import InputError
 
-__all__ = ["MILLION", "READERS", "Dataset", "ReadOptions", "read_dataset", "weight_text"]
+__all__ = [
+    "MILLION", "READERS", "Dataset", "ReadOptions", "parse_label", "read_class_list", "read_dataset",
+    "read_table", "to_millionths", "weight_text",
+]
 
 READERS = {
     "folder": read_folder,

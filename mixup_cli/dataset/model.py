@@ -85,6 +85,12 @@ class Dataset:
         entry = self.label_start[sources][row] + inside
         return row, self.label[entry].astype(np.int64), self.weight[entry].astype(np.int64)
 
+    def class_of(self):
+        """The heaviest class of each source, (N,) int; the first of equals."""
+        row = np.repeat(np.arange(len(self.sources)), np.diff(self.label_start))
+        by_weight = np.lexsort((self.label, -self.weight.astype(np.int64), row))
+        return self.label[by_weight][self.label_start[:-1]]
+
     def label_text(self, source):
         """The class name of a source, or `cat:0.7|dog:0.3` where it has several."""
         entries = range(self.label_start[source], self.label_start[source + 1])

@@ -1,0 +1,95 @@
+"""What augment and render have in common: write OUT, with progress, and sum up."""
+
+import json
+
+import click
+
+from mixup_cli.augment import ENOUGH_COPIES, augment
+from mixup_cli.augment import dry_run as look
+from mixup_cli.cli import count, one_line
+
+MOST_CLASSES = 10  # more are summed up
+
+
+def in_and_out(paths, read, wanted):
+    """The paths of the command line; the first, IN, is None where --files-from stands for it."""
+    number = 2 + ("PLAN" in wanted)
+    if len(paths) == number - 1 and read.files_from is not None:
+        return None, *paths
+    if len(paths) != number:
+        raise click.UsageError(f"give {wanted}, not {count(len(paths), 'argument')}")
+    return paths
+
+
+def write(source, out, options, *, jobs, overwrite, on_error, dry_run, quiet, as_json):
+    """Run, and end with the exit code that the result deserves."""
+    from mixup_cli.cli.progress import Progress
+
+    if dry_run:
+        record = look(source, out, options, overwrite=overwrite)
+    else:
+        with Progress(quiet) as progress:
+            record = augment(source, out, options, jobs=jobs, overwrite=overwrite,
+                             on_error=on_error, progress=progress)
+    if not quiet:
+        for line in summary(record, out):
+            click.echo(line, err=True)
+    if as_json:
+        click.echo(json.dumps({"out": out, **record}, ensure_ascii=False))
+    if record["counts"]["rejected"] and on_error != "skip" and not dry_run:
+        click.get_current_context().exit(3)
+
+
+def summary(record, out):
+    """The lines that tell a person what was done, or would be."""
+    counts = record["counts"]
+    if counts["skipped"]:
+        kinds = {"hidden": "hidden", "other": "not images by name", "unclassed": "in no class folder",
+                 "unlabelled": "without a label", "other split": "of another split",
+                 "earlier output": "output of an earlier run"}
+        listed = ", ".join(
+            f"{counts['skipped'][kind]:,} {words}"
+            for kind, words in kinds.items() if kind in counts["skipped"]
+        )
+        yield f"Skipped: {listed}; mixup inspect names them"
+    if record.get("dry_run"):
+        size = counts["estimated_bytes"]
+        yield (
+            f"Would write {count(counts['outputs'], 'image')} in {count(counts['shards'], 'shard')}"
+            f" to {out}, about"
+            f" {size / 1e6:,.1f} MB on disk" if size else f"{out}: no sampled source can be read"
+        )
+    else:
+        yield (
+            f"Wrote {count(counts['outputs'], 'image')} from {count(counts['sources'], 'source')} of"
+            f" {count(counts['classes'], 'class', 'classes')} to {out}"
+        )
+    if counts["outputs"] > counts["originals"]:
+        share = counts["share_equal_to_source"]
+        mixed = "mixed outputs" if counts["originals"] else "outputs"
+        yield f"{share:.0%} of the {mixed} equal one of their sources (lam within 1/510 of 0 or 1)"
+    yield mass(record["label_mass"])
+    if counts["rejected"]:
+        where = "found in a sample" if record.get("dry_run") else f"named in {out}/rejects.csv"
+        yield f"{count(counts['rejected'], 'source')} rejected, {where}"
+    if counts["outputs"] < ENOUGH_COPIES * counts["sources"] and not counts["originals"]:
+        yield (
+            "Advice: few copies without the originals trained worse than no mixup; train on them"
+            " together with the originals (--include-originals)"
+        )
+
+
+def mass(classes):
+    """The label mass of each class, before and after, as shares of all; of many classes the range."""
+    shares = []
+    for when in ("before", "after"):
+        total = sum(c[when] for c in classes)
+        shares.append([c[when] / total if total else 0.0 for c in classes])
+    if len(classes) <= MOST_CLASSES:
+        listed = ", ".join(
+            f"{one_line(c['class'])} {before:.1%} -> {after:.1%}"
+            for c, before, after in zip(classes, *shares, strict=True)
+        )
+        return f"Label mass: {listed}"
+    before, after = (f"{min(share):.2%} to {max(share):.2%}" for share in shares)
+    return f"Label mass of a class: {before} -> {after}; mixup.json lists all"

@@ -1,0 +1,69 @@
+"""The rows of labels.csv, and what the labels of a plan add up to."""
+
+import numpy as np
+
+from mixup_cli.dataset import MILLION, weight_text
+from mixup_cli.kernel import mix_labels
+
+LABEL_FORMATS = ("auto", "wide", "sparse")
+WIDE_CLASSES = 256  # above, `auto` writes sparse labels
+SPARSE_COLUMNS = ("class_a", "weight_a", "class_b", "weight_b")
+
+
+def is_wide(label_format, num_classes):
+    """Whether labels.csv has a column for each class."""
+    return label_format == "wide" or label_format == "auto" and num_classes <= WIDE_CLASSES
+
+
+def label_header(classes, wide):
+    """The columns of labels.csv."""
+    return ("file_name", *(classes if wide else SPARSE_COLUMNS))
+
+
+def label_rows(dataset, plan, shard, rows, wide):
+    """The rows of a shard as labels.csv holds them; rows: a list of int."""
+    return (_wide_rows if wide else _sparse_rows)(dataset, plan, shard, rows)
+
+
+def _weights_of_a(plan):
+    return plan.lam if plan.label_lam is None else plan.label_lam
+
+
+def _wide_rows(dataset, plan, shard, rows):
+    """file_name and a weight for each class."""
+    folder, table = plan.folder(shard), [["0.0"] * len(dataset.classes) for _ in rows]
+    labels_a, labels_b = (
+        dataset.labels_of(source[rows]) for source in (plan.source_a, plan.source_b)
+    )
+    mixed = mix_labels(labels_a, labels_b, _weights_of_a(plan)[rows])
+    for row, label, weight in zip(*map(np.ndarray.tolist, mixed), strict=True):
+        table[row][label] = weight_text(weight)
+    for row, weights in zip(rows, table, strict=True):
+        yield [f"images/{folder}/{plan.file(row)}", *weights]
+
+
+def _sparse_rows(dataset, plan, shard, rows):
+    """file_name, class_a, weight_a, class_b, weight_b; a pair of one class has all its weight in
+    weight_a, and 0.0 in weight_b."""
+    folder = plan.folder(shard)
+    weights = np.rint(_weights_of_a(plan)[rows] * MILLION).astype(int).tolist()
+    for row, weight in zip(rows, weights, strict=True):
+        a = dataset.label_text(int(plan.source_a[row]))
+        b = dataset.label_text(int(plan.source_b[row]))
+        weight = MILLION if a == b else weight
+        name = f"images/{folder}/{plan.file(row)}"
+        yield [name, a, weight_text(weight), b, weight_text(MILLION - weight)]
+
+
+def label_mass(dataset, plan, kept):
+    """(before, after): the label weights of each class, summed over all sources, and over the rows
+    of a plan that are kept, (R,) bool; (num_classes,) float each."""
+    lam = _weights_of_a(plan)[kept]
+    used = sum(
+        np.bincount(source[kept], weight, len(dataset.sources))
+        for source, weight in ((plan.source_a, lam), (plan.source_b, 1 - lam))
+    )
+    weight = dataset.weight / MILLION
+    served = np.repeat(used, np.diff(dataset.label_start))
+    size = len(dataset.classes)
+    return np.bincount(dataset.label, weight, size), np.bincount(dataset.label, weight * served, size)
