@@ -180,6 +180,7 @@ def _record(dataset, plan, options, rejects, kept):
             "share_equal_to_source": round(plan.share_equal_to_source(), 4),
             "skipped": {kind: len(paths) for kind, paths in dataset.skipped.items()},
         },
+        "notes": list(plan.notes),
         "label_mass": [
             {"class": name, "before": round(float(before), 3), "after": round(float(after), 3)}
             for name, before, after in zip(

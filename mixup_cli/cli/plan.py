@@ -32,6 +32,8 @@ def command(source, plan, read):
     if source is None and read.files_from is None:
         raise click.UsageError("give IN, a folder, or --files-from")
     dataset, plan = read_and_plan(source, Options(plan=plan, read=read))
+    for note in plan.notes:
+        click.echo(f"Note: {note}", err=True)
     blocks = (csv_rows(plan, dataset, shard, plan.rows(shard)) for shard in range(plan.num_shards))
     for rows in itertools.chain([[header(plan)]], blocks):
         text = io.StringIO()

@@ -64,6 +64,7 @@ def summary(record, out):
             f"Wrote {count(counts['outputs'], 'image')} from {count(counts['sources'], 'source')} of"
             f" {count(counts['classes'], 'class', 'classes')} to {out}"
         )
+    yield from (f"Note: {note}" for note in record["notes"])
     if counts["outputs"] > counts["originals"]:
         share = counts["share_equal_to_source"]
         mixed = "mixed outputs" if counts["originals"] else "outputs"

@@ -18,6 +18,7 @@ class Plan:
     None. shard_start (S + 1,) int64: shard s is the rows shard_start[s]:shard_start[s + 1].
     shard_names (S,), file_names (R,): the numbers that name the folders and files, increasing;
     digits: how many digits each of the two has. A new plan numbers both from 0.
+    notes: what the user should know of it.
     """
 
     source_a: np.ndarray
@@ -28,6 +29,7 @@ class Plan:
     shard_names: Sequence
     file_names: Sequence
     digits: tuple
+    notes: tuple = ()
 
     def __len__(self):
         return len(self.lam)
@@ -61,12 +63,12 @@ class Plan:
         return float(np.mean(np.minimum(lam, 1 - lam) * 255 < 0.5)) if len(lam) else 0.0
 
 
-def numbered(source_a, source_b, lam, label_lam, shard_sizes):
+def numbered(source_a, source_b, lam, label_lam, shard_sizes, notes=()):
     """A plan whose shards and files are numbered in order, with enough digits to sort as text."""
     start = np.cumsum([0, *shard_sizes])
     digits = (max(5, len(str(len(start) - 2))), max(8, len(str(len(lam) - 1))))
     names = range(len(start) - 1), range(len(lam))
-    return Plan(source_a, source_b, lam, label_lam, start, *names, digits)
+    return Plan(source_a, source_b, lam, label_lam, start, *names, digits, notes)
 
 
 def near_equal(total, most):

@@ -82,7 +82,7 @@ def make_plan(class_of, options=PlanOptions(), names=()):
     num_sources = len(class_of)
     if num_sources < 2:
         raise InputError(f"{num_sources} images, but mixup blends pairs; add images")
-    _check_classes(class_of, options, names)
+    notes = tuple(_check_classes(class_of, options, names))
     order_rng, pair_rng, lam_rng = np.random.default_rng(options.seed).spawn(3)
     total = num_sources * options.copies if options.count is None else options.count
     windows = _windows(class_of, total, options, order_rng)
@@ -103,7 +103,7 @@ def make_plan(class_of, options=PlanOptions(), names=()):
     if options.label_policy == "remix":
         count = np.bincount(class_of)[class_of]  # images of the class that a source belongs to
         label_lam = remix_lam(lam, count[a], count[b], options.kappa, options.tau)
-    return numbered(a, b, lam, label_lam, _shard_sizes(sizes, len(a)))
+    return numbered(a, b, lam, label_lam, _shard_sizes(sizes, len(a)), notes)
 
 
 def _draw_lam(options, rng, size):
@@ -116,7 +116,7 @@ def _draw_lam(options, rng, size):
 
 
 def _check_classes(class_of, options, names):
-    """Refuse what cannot be paired, by the names of the classes at fault."""
+    """Refuse what cannot be paired, and yield a note on what is uneven, by the names of classes."""
     counts = np.bincount(class_of)
 
     def name(k):
@@ -133,12 +133,15 @@ def _check_classes(class_of, options, names):
         wanted = "--balance" if options.balance else "--pair different"
         raise InputError(f"{wanted}: all images are of one class; it needs at least two")
     largest = int(counts.argmax())
-    if options.pair == "different" and not options.balance and 2 * counts[largest] > len(class_of):
-        raise InputError(
-            f"--pair different: class {name(largest)} has {counts[largest]:,} of"
-            f" {len(class_of):,} images, more than half, so not each of them can have its own partner"
-            " of another class; draw the classes equally often by --balance, or take --pair any"
+    if options.pair == "different" and not options.balance and _has_more_than_half(class_of):
+        yield (
+            f"--pair different: class {name(largest)} has {counts[largest]:,} of {len(class_of):,}"
+            " images, more than half, so images of the other classes serve more often as b"
         )
+
+
+def _has_more_than_half(class_of):
+    return 2 * np.bincount(class_of).max() > len(class_of)
 
 
 def _window_size(num_sources, total, options):
@@ -153,7 +156,7 @@ def _windows(class_of, total, options, rng):
     size = _window_size(len(class_of), total, options)
     order = rng.permutation(len(class_of))
     if options.pair != "same":
-        cut = _cut_mixed if options.pair == "different" and not options.balance else _cut
+        cut = _cut_mixed if _is_rotated(class_of, options) else _cut
         yield from _share(cut(order, size, class_of, rng), total)
         return
     order = order[np.argsort(class_of[order], kind="stable")]
@@ -172,6 +175,11 @@ def _windows(class_of, total, options, rng):
     ]
     for i in rng.permutation(len(windows)):  # not one class after the other
         yield windows[i]
+
+
+def _is_rotated(class_of, options):
+    """Whether partners of another class can be had by a ring, everybody serving equally often."""
+    return options.pair == "different" and not options.balance and not _has_more_than_half(class_of)
 
 
 def _cut(order, size, class_of, rng):
@@ -224,18 +232,33 @@ class _Pairs:
     """Deals out the pairs of one window after the other."""
 
     def __init__(self, class_of, total, options, rng):
-        self.class_of, self.options, self.rng = class_of, options, rng
+        self.class_of, self.rng = class_of, rng
+        self.ring = self._rotated if _is_rotated(class_of, options) else self._ring
+        self.balanced, self.dealt = None, 0
         if options.balance and options.pair != "same":
-            self.balanced, self.dealt = self._balanced_sequence(total), 0
+            self.balanced = self._balanced_sequence(total)
+        # What a and b must not share: the class, or that they are one source.
+        self.key = class_of if options.pair == "different" else np.arange(len(class_of))
 
     def of(self, members, rows):
         """(a, b), (rows,) each, for the members of a window."""
-        copies = -(-rows // len(members))
-        if self.options.balance and self.options.pair != "same":
-            return self._balanced_pairs(members, rows, copies)
-        ring = self._rotated if self.options.pair == "different" else self._ring
-        a, b = ring(members, copies)
-        return a[:rows], b[:rows]
+        a, b = self.ring(members, -(-rows // len(members)))
+        a, b = a[:rows], b[:rows]
+        if self.balanced is not None:
+            a = self.balanced[self.dealt : self.dealt + rows]
+            self.dealt += rows
+        return a, self._without_clash(a, b, members)
+
+    def _without_clash(self, a, b, members):
+        """b, and where it clashes with a, another of the members that does not, all in turn."""
+        key = self.key
+        for avoid in np.unique(key[a[key[a] == key[b]]]):
+            allowed = members[key[members] != avoid]
+            if not len(allowed):  # none in this window
+                allowed = np.flatnonzero(key != avoid)
+            clash = np.flatnonzero((key[a] == avoid) & (key[b] == avoid))
+            b[clash] = np.resize(self.rng.permutation(allowed), len(clash))
+        return b
 
     def _ring(self, members, copies):
         rings = self.rng.permuted(np.tile(members, (copies, 1)), axis=1)
@@ -278,21 +301,6 @@ class _Pairs:
             turn.append(np.arange(rows))
         source, turn = np.concatenate(source), np.concatenate(turn)
         return source[np.lexsort((self.rng.random(total), turn))]
-
-    def _balanced_pairs(self, members, rows, copies):
-        """a from the balanced sequence, b from the members of the window, each equally often; where
-        that is not allowed, any b that is."""
-        a = self.balanced[self.dealt : self.dealt + rows]
-        self.dealt += rows
-        b = self._ring(members, copies)[0][:rows]
-        key = self.class_of if self.options.pair == "different" else np.arange(len(self.class_of))
-        for avoid in np.unique(key[a[key[a] == key[b]]]):
-            allowed = members[key[members] != avoid]
-            if not len(allowed):  # none in this window
-                allowed = np.flatnonzero(key != avoid)
-            clash = np.flatnonzero((key[a] == avoid) & (key[b] == avoid))
-            b[clash] = self.rng.choice(allowed, len(clash))
-        return a, b
 
 
 def _follow(partner):
