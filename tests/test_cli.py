@@ -207,5 +207,5 @@ def test_help_version_and_start_up():
         "assert not {'numpy', 'PIL', 'tqdm'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    for arguments in ([], ["augment"], ["inspect"]):
+    for arguments in ([], ["augment"], ["plan"], ["render"], ["verify"], ["inspect"]):
         assert all(len(line) <= 80 for line in mixup(*arguments, "--help").stdout.splitlines())
