@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+BAND_VALUES = 500_000  # blended at a time: some megabytes of float32
 MILLION = 1_000_000  # lam and label weights have 6 decimals: counted in millionths they are exact
 
 
@@ -29,7 +30,8 @@ def sample_lam(rng, alpha, size, min_mix=0.0):
     # Beyond these bounds nothing changes within 6 decimals, but the sampler would over- or underflow.
     a, b = (min(max(x, 1e-12), 1e18) for x in (a, b))
     if min_mix == 0:
-        return np.round(rng.beta(a, b, size), 6)
+        lam = rng.beta(a, b, size)
+        return np.round(lam, 6, out=lam if np.ndim(lam) else None)
     least = math.ceil(min_mix * MILLION) / MILLION
     if least == 0.5:
         return np.full(size, 0.5)
@@ -104,13 +106,19 @@ def blend(a, b, lam):
     )
     # (N,) against (N, H, W, C) would broadcast along the channels, silently so when C == N.
     weight = lam.astype(work).reshape(-1, *[1] * (a.ndim - 1))
-    out = a * weight
-    out += b * (1 - weight)
-    if a.dtype.kind == "f":
-        return out.astype(a.dtype, copy=False)
-    np.rint(out, out=out)
-    np.clip(out, 0, np.iinfo(a.dtype).max, out=out)
-    return out.astype(a.dtype)
+    out = np.empty_like(a)
+    # In bands of rows, so that a large image is never held in float as a whole.
+    length = a.shape[1] if a.ndim > 1 else 1
+    band = max(1, BAND_VALUES * length // max(1, a.size))
+    for start in range(0, length, band):
+        part = (slice(None), slice(start, start + band)) if a.ndim > 1 else ...
+        mixed = a[part] * weight
+        mixed += b[part] * (1 - weight)
+        if a.dtype.kind == "u":
+            np.rint(mixed, out=mixed)
+            np.clip(mixed, 0, np.iinfo(a.dtype).max, out=mixed)
+        out[part] = mixed
+    return out
 
 
 def mixup(x, y, lam, index):

@@ -58,12 +58,11 @@ def _sparse_rows(dataset, plan, shard, rows):
 def label_mass(dataset, plan, kept):
     """(before, after): the label weights of each class, summed over all sources, and over the rows
     of a plan that are kept, (R,) bool; (num_classes,) float each."""
-    lam = _weights_of_a(plan)[kept]
-    used = sum(
-        np.bincount(source[kept], weight, len(dataset.sources))
-        for source, weight in ((plan.source_a, lam), (plan.source_b, 1 - lam))
-    )
-    weight = dataset.weight / MILLION
-    served = np.repeat(used, np.diff(dataset.label_start))
-    size = len(dataset.classes)
-    return np.bincount(dataset.label, weight, size), np.bincount(dataset.label, weight * served, size)
+    size, lam = len(dataset.classes), _weights_of_a(plan)
+    after = np.zeros(size)
+    for start, stop in zip(plan.shard_start[:-1], plan.shard_start[1:], strict=True):
+        rows = start + np.flatnonzero(kept[start:stop])
+        for source, share in ((plan.source_a, lam[rows]), (plan.source_b, 1 - lam[rows])):
+            row, label, weight = dataset.labels_of(source[rows])
+            after += np.bincount(label, weight * share[row], size)
+    return np.bincount(dataset.label, dataset.weight, size) / MILLION, after / MILLION

@@ -225,14 +225,14 @@ def test_max_pixels(tmp_path):
 @pytest.mark.parametrize("size", [[], ["--size", "32"]])
 @pytest.mark.parametrize("name, mode", [("a.png", "RGBA"), ("a.jpg", "CMYK"), ("a.webp", "RGB"), ("a.tif", "RGB")])
 def test_memory_at_the_cap(tmp_path, name, mode, size):
-    """What README states: 130 MB and 45 bytes for each pixel of the largest image allowed."""
+    """What README states: 130 MB and 30 bytes for each pixel of the largest image allowed."""
     for k in range(4):
         path = tmp_path / f"in/{k % 2}/{k}-{name}"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new(mode, (4000, 2500), (k, 90, 200, 100)[: len(mode)]).save(path)
     result = run(
         "augment", tmp_path / "in", tmp_path / "out", "--max-pixels", "10", "--jobs", "0", *size,
-        memory=130_000_000 + 45 * 10_000_000,
+        memory=130_000_000 + 30 * 10_000_000,
     )
     assert result.returncode == 0 and len(read_csv(tmp_path / "out/labels.csv")) == 4
 

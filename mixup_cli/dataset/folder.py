@@ -37,7 +37,7 @@ def read_folder(root, options):
         sources += found
         counts.append(len(found))
     return hard_dataset(
-        root, sources, classes, np.repeat(np.arange(len(classes)), counts),
+        root, sources, classes, np.repeat(np.arange(len(classes), dtype=np.int32), counts),
         skipped=listing.skipped, unusable=listing.unusable,
     )
 

@@ -87,6 +87,8 @@ class Dataset:
 
     def class_of(self):
         """The heaviest class of each source, (N,) int; the first of equals."""
+        if len(self.label) == len(self.sources):
+            return self.label
         row = np.repeat(np.arange(len(self.sources)), np.diff(self.label_start))
         by_weight = np.lexsort((self.label, -self.weight.astype(np.int64), row))
         return self.label[by_weight][self.label_start[:-1]]
@@ -107,9 +109,9 @@ def hard_dataset(root, sources, classes, label, **found):
         root=root,
         sources=sources,
         classes=tuple(classes),
-        label_start=np.arange(len(sources) + 1),
+        label_start=np.arange(len(sources) + 1, dtype=np.int32),
         label=np.asarray(label, np.int32),
-        weight=np.full(len(sources), MILLION, np.int32),
+        weight=np.broadcast_to(np.int32(MILLION), len(sources)),  # no memory for a million of them
         **found,
     )
 

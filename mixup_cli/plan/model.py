@@ -59,8 +59,9 @@ class Plan:
         """The share of mixed outputs whose 8-bit pixels surely equal one of their sources: there
         the other one moves no pixel by half a level, min(lam, 1 - lam) * 255 < 1/2.
         """
-        lam = self.lam[self.mixed]
-        return float(np.mean(np.minimum(lam, 1 - lam) * 255 < 0.5)) if len(lam) else 0.0
+        mixed = self.mixed
+        equal = mixed & ((self.lam < 0.5 / 255) | (self.lam > 1 - 0.5 / 255))
+        return np.count_nonzero(equal) / max(1, np.count_nonzero(mixed))
 
 
 def numbered(source_a, source_b, lam, label_lam, shard_sizes, notes=()):

@@ -87,18 +87,20 @@ def make_plan(class_of, options=PlanOptions(), names=()):
     total = num_sources * options.copies if options.count is None else options.count
     windows = _windows(class_of, total, options, order_rng)
     pairs = _Pairs(class_of, total, options, pair_rng)
-    a, b, sizes = [], [], []
+    a = np.empty(total + num_sources * options.include_originals, np.int32)
+    b = np.empty_like(a)
+    end, sizes = 0, []
     for members, rows in windows:
-        pairs_a, pairs_b = pairs.of(members, rows)
+        start, end = end, end + rows
+        a[start:end], b[start:end] = pairs.of(members, rows)
         if options.include_originals:
-            pairs_a, pairs_b = np.append(pairs_a, members), np.append(pairs_b, members)
-        a.append(pairs_a.astype(np.int32))
-        b.append(pairs_b.astype(np.int32))
-        sizes.append(len(pairs_a))
-    a, b = np.concatenate(a), np.concatenate(b)
-    lam = np.ones(len(a))
-    mixed = a != b
-    lam[mixed] = _draw_lam(options, lam_rng, np.count_nonzero(mixed))
+            a[end : end + len(members)] = b[end : end + len(members)] = members
+            end += len(members)
+        sizes.append(end - start)
+    lam = _draw_lam(options, lam_rng, total)
+    if options.include_originals:
+        lam_of_mixed, lam = lam, np.ones(len(a))
+        lam[a != b] = lam_of_mixed
     label_lam = None
     if options.label_policy == "remix":
         count = np.bincount(class_of)[class_of]  # images of the class that a source belongs to
@@ -154,7 +156,7 @@ def _window_size(num_sources, total, options):
 def _windows(class_of, total, options, rng):
     """The sources in windows: yields (members, rows), rows as even as can be, `total` in all."""
     size = _window_size(len(class_of), total, options)
-    order = rng.permutation(len(class_of))
+    order = rng.permutation(np.arange(len(class_of), dtype=np.int32))
     if options.pair != "same":
         cut = _cut_mixed if _is_rotated(class_of, options) else _cut
         yield from _share(cut(order, size, class_of, rng), total)
@@ -233,12 +235,16 @@ class _Pairs:
 
     def __init__(self, class_of, total, options, rng):
         self.class_of, self.rng = class_of, rng
-        self.ring = self._rotated if _is_rotated(class_of, options) else self._ring
-        self.balanced, self.dealt = None, 0
+        rotated = _is_rotated(class_of, options)
+        self.ring = self._rotated if rotated else self._ring
+        self.balanced = self.key = None
         if options.balance and options.pair != "same":
-            self.balanced = self._balanced_sequence(total)
-        # What a and b must not share: the class, or that they are one source.
-        self.key = class_of if options.pair == "different" else np.arange(len(class_of))
+            self.balanced, self.dealt = self._balanced_sequence(total), 0
+        # What a and b must not share, where a ring does not see to it: the class, or the source.
+        if options.pair == "different" and not rotated:
+            self.key = class_of
+        elif self.balanced is not None:
+            self.key = np.arange(len(class_of))
 
     def of(self, members, rows):
         """(a, b), (rows,) each, for the members of a window."""
@@ -247,7 +253,7 @@ class _Pairs:
         if self.balanced is not None:
             a = self.balanced[self.dealt : self.dealt + rows]
             self.dealt += rows
-        return a, self._without_clash(a, b, members)
+        return (a, b) if self.key is None else (a, self._without_clash(a, b, members))
 
     def _without_clash(self, a, b, members):
         """b, and where it clashes with a, another of the members that does not, all in turn."""
