@@ -222,6 +222,7 @@ def test_max_pixels(tmp_path):
     assert rejects[0]["reason"] == "100x100 is over 0.005 megapixels; allow more by --max-pixels"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [[], ["--size", "32"]])
 @pytest.mark.parametrize("name, mode", [("a.png", "RGBA"), ("a.jpg", "CMYK"), ("a.webp", "RGB"), ("a.tif", "RGB")])
 def test_memory_at_the_cap(tmp_path, name, mode, size):
