@@ -75,7 +75,7 @@ def check_and_plan(source, store, options, overwrite):
 
 def read_and_plan(source, options):
     """The dataset under `source` and its plan."""
-    piped = (options.plan, options.read.labels, options.read.files_from)
+    piped = (options.plan, options.read.labels, options.read.files_from, options.read.classes)
     if piped.count("-") > 1:
         raise InputError("standard input can be read once; give the other one as a file")
     try:

@@ -229,6 +229,15 @@ def test_class_order_and_classes_without_an_image(tmp_path):
         read_dataset(tmp_path / "in", ReadOptions(classes=tmp_path / "short.txt"))
 
 
+def test_a_class_list_in_standard_input(tmp_path):
+    pictures(tmp_path, "in/cat/1.png", "in/dog/2.png")
+    subprocess.run(
+        [sys.executable, "-m", "mixup_cli", "augment", "in", "out", "--classes", "-"],
+        cwd=tmp_path, input=b"dog\nemu\ncat\n", check=True,
+    )
+    assert (tmp_path / "out/classes.txt").read_text() == "dog\nemu\ncat\n"
+
+
 def test_include_and_exclude_classes(tmp_path):
     pictures(tmp_path, "a/1.png", "b/1.png", "c/1.png", "c/2.png")
     assert read_dataset(tmp_path, ReadOptions(include=("a", "c"))).classes == ("a", "c")

@@ -138,7 +138,7 @@ def read_options(command):
                      help="List of files, labelled by their parent folder; - is stdin."),
         click.option("--from0", is_flag=True, help="The list is separated by NUL (find -print0)."),
         click.option("--classes", metavar="FILE", type=click.Path(),
-                     help="Class order, a name a line; may add classes without an image."),
+                     help="Class order, a name a line; may add classes without an image; - is stdin."),
         click.option("--include-class", "include", metavar="NAME", multiple=True,
                      help="Only this class; may be repeated."),
         click.option("--exclude-class", "exclude", metavar="NAME", multiple=True,

@@ -1,6 +1,7 @@
 """What a dataset is: sources, classes and sparse soft labels in exact millionths."""
 
 import re
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -205,7 +206,8 @@ def check_class_name(name, where):
 def read_class_list(path):
     """A classes.txt: a name a line, in the order wanted."""
     try:
-        names = Path(path).read_text("utf-8-sig").splitlines()
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        names = data.decode("utf-8-sig").splitlines()
     except OSError as e:
         raise InputError(f"{path}: {e.strerror}; give a text file with a class name a line") from e
     except UnicodeDecodeError as e:
