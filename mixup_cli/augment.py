@@ -1,5 +1,7 @@
 """The straight line: dataset, plan, shards, tables."""
 
+import hashlib
+import json
 import os
 import platform
 from dataclasses import asdict, dataclass, replace
@@ -10,10 +12,10 @@ import numpy as np
 from mixup_cli import __version__, engine
 from mixup_cli.canvas import Canvas
 from mixup_cli.dataset import ReadOptions, read_dataset
-from mixup_cli.errors import InputError, RejectedError, StoppedError
+from mixup_cli.errors import InputError, MismatchError, RejectedError, StoppedError
 from mixup_cli.plan import PlanOptions, csv_rows, header, make_plan, read_plan
 from mixup_cli.render import ShardJob, SourceCache, render_rows, render_shard
-from mixup_cli.store import Store
+from mixup_cli.store import Store, file_digest, read_record
 from mixup_cli.tables import is_wide, label_header, label_mass, label_rows
 
 ON_ERROR = ("reject", "skip", "fail")
@@ -36,32 +38,114 @@ class Options:
     read: ReadOptions = ReadOptions()
 
 
-def augment(source, out, options=Options(), *, jobs=None, overwrite=False, on_error="reject",
-            progress=lambda done, total: None):
+@dataclass(frozen=True)
+class Run:
+    """How a run is carried out; no byte of its output depends on it.
+
+    jobs: worker processes, None for as many as CPUs, 0 for none; overwrite: replace an earlier run;
+    resume: continue one; part: (i, n) renders part i of n, 1 to n, alone; on_error: one of ON_ERROR;
+    hash_inputs: resume only if the sources have the same content, not size and time alone; sync:
+    bring every shard to stable storage before it is visible.
+    """
+
+    jobs: int | None = None
+    overwrite: bool = False
+    resume: bool = False
+    part: tuple | None = None
+    on_error: str = "reject"
+    hash_inputs: bool = False
+    sync: bool = True
+
+    def __post_init__(self):
+        if self.on_error not in ON_ERROR:
+            raise InputError(f"--on-error {self.on_error}: give one of {', '.join(ON_ERROR)}")
+        if self.overwrite and self.continues:
+            raise InputError("--overwrite excludes --resume and --part: start anew, or continue")
+        if self.part is not None and not 1 <= self.part[0] <= self.part[1]:
+            raise InputError("--part {}/{}: give I/N with I from 1 to N".format(*self.part))
+
+    @property
+    def continues(self):
+        """Whether an unfinished run may be there; a part does not know if it is the first."""
+        return self.resume or self.part is not None
+
+
+def augment(source, out, options=Options(), *, progress=lambda done, total: None, **run):
     """Blend the images under `source` in pairs and write PNGs and soft labels to `out`.
 
-    jobs: worker processes, None for as many as CPUs, 0 for none; progress(done, total) is called
-    often, with counts of outputs. Returns the record that mixup.json holds.
+    run: fields of Run, such as jobs; progress(done, total) is called often, with counts of outputs.
+    Returns the record that mixup.json holds; of a part, one with the counts of shards alone.
     Raises a MixupError with where, what and what to do.
     """
-    if on_error not in ON_ERROR:
-        raise InputError(f"--on-error {on_error}: give one of {', '.join(ON_ERROR)}")
-    store = Store(out)
-    dataset, plan = check_and_plan(source, store, options, overwrite)
+    run = Run(**run)
+    store = Store(out, run.part)
+    dataset, plan = check_and_plan(source, store, options, run)
+    if store.is_complete() and run.continues:
+        return _complete_already(dataset, plan, store, options)
     try:
         with store:
-            store.clear()
-            return _render(dataset, plan, store, options, jobs, on_error, progress)
+            if run.overwrite:
+                store.clear()
+            store.begin(
+                _identity(dataset, plan, options), list(_states(dataset, run.hash_inputs))
+            )
+            return _render(dataset, plan, store, options, run, progress)
     except OSError as e:
         raise StoppedError(
-            f"{e.filename or out}: {e.strerror or e}; mend that, then run again with --overwrite"
+            f"{e.filename or out}: {e.strerror or e}; mend that, then run again with --resume"
         ) from e
 
 
-def check_and_plan(source, store, options, overwrite):
+def _identity(dataset, plan, options):
+    """What decides the bytes of a run, by name; `plan` is a digest of its rows and their labels."""
+    digest = hashlib.blake2b(digest_size=16)
+    weights = [plan.lam] if plan.label_lam is None else [plan.lam, plan.label_lam]
+    labels = [dataset.label_start, dataset.label, np.ascontiguousarray(dataset.weight)]
+    for array in (plan.source_a, plan.source_b, *weights, plan.shard_start, *labels):
+        digest.update(array)
+    digest.update("\n".join(map(plan.folder, range(plan.num_shards))).encode())
+    versions_now = versions()
+    versions_now.pop("python")
+    return {
+        **_options(dataset, options), **versions_now, "classes": list(dataset.classes),
+        "outputs": len(plan), "plan": digest.hexdigest(),
+    }
+
+
+def _states(dataset, hash_inputs):
+    """(source, state) of every source: its size, and its time of change or its content."""
+    for source in dataset.sources:
+        path = os.path.join(dataset.root, source)
+        try:
+            status = os.stat(path)
+            content = file_digest(path) if hash_inputs else str(status.st_mtime_ns)
+            yield source, (str(status.st_size), content)
+        except OSError as e:  # the worker that needs it will reject it
+            yield source, ("", e.strerror)
+
+
+def _complete_already(dataset, plan, store, options):
+    """The record of the run that is there, if it is this one."""
+    record = read_record(store.out)
+    now = {**_options(dataset, options), "sources": len(dataset.sources), "planned": len(plan)}
+    then = {**record["options"], **record["counts"]}
+    different = [
+        f"{name} {then.get(name)} then, {value} now"
+        for name, value in json.loads(json.dumps(now)).items() if then.get(name) != value
+    ]
+    if different:
+        raise MismatchError(
+            f"{store.out}: holds a complete run of other options: {'; '.join(different)}; choose"
+            " another output folder, or start again by --overwrite"
+        )
+    store.tidy()
+    return record
+
+
+def check_and_plan(source, store, options, run):
     """All that can be refused before any work; then the dataset and its plan."""
     try:
-        store.check(source, overwrite)
+        store.check(source, run.overwrite, run.continues)
     except OSError as e:
         raise InputError(f"{e.filename or store.out}: {e.strerror}; mend that first") from e
     dataset, plan = read_and_plan(source, options)
@@ -87,27 +171,49 @@ def read_and_plan(source, options):
     return dataset, read_plan(options.plan, dataset)
 
 
-def _render(dataset, plan, store, options, jobs, on_error, progress):
-    jobs = engine.default_jobs() if jobs is None else jobs
+def _render(dataset, plan, store, options, run, progress):
+    """Render the shards that are not there yet, then, if this is no part, write the tables."""
+    jobs = engine.default_jobs() if run.jobs is None else run.jobs
     rejects, dropped = dict(dataset.unusable), {}
-    done = 0
-    _stop_at_first(rejects, on_error)
+    committed = store.committed()
+    first, last = 0, plan.num_shards
+    if run.part is not None:
+        part, parts = run.part
+        first, last = ((plan.num_shards * k) // parts for k in (part - 1, part))
+    done, missing = 0, []
+    for shard in range(plan.num_shards):
+        report = committed.get(plan.folder(shard))
+        if report is not None:
+            rejects |= report.get("rejects", {})
+            dropped[shard] = report.get("dropped", [])
+        if first <= shard < last:
+            if report is None:
+                missing.append(shard)
+            else:
+                done += len(plan.rows(shard))
+    total = int(plan.shard_start[last] - plan.shard_start[first])
+    _stop_at_first(rejects, run.on_error)
     shard_jobs = (
-        shard_job(dataset, plan, shard, store.out, options.canvas)
-        for shard in range(plan.num_shards)
+        shard_job(dataset, plan, shard, store, options.canvas, run.sync) for shard in missing
     )
-    with engine.open_executor(jobs) as executor:
+    with engine.open_executor(min(jobs, len(missing))) as executor:
         results = engine.run(
             executor, render_shard, shard_jobs, max(1, 2 * jobs),
-            on_wait=lambda: progress(done + store.staged(), len(plan)),
+            on_wait=lambda: progress(done + store.staged(), total),
         )
         for result in results:
             done += len(plan.rows(result.shard))
-            progress(done, len(plan))
-            if result.dropped:
-                dropped[result.shard] = set(result.dropped)
+            progress(done, total)
+            dropped[result.shard] = result.dropped
             rejects |= result.rejects
-            _stop_at_first(rejects, on_error)
+            _stop_at_first(rejects, run.on_error)
+    if run.part is not None:
+        return {
+            "part": "{}/{}".format(*run.part),
+            "counts": {"shards": last - first, "rendered": len(missing), "outputs": total,
+                       "shards_there": len(dropped), "shards_in_all": plan.num_shards,
+                       "rejected": len(rejects)},
+        }
     return _finish(dataset, plan, store, options, rejects, dropped)
 
 
@@ -117,7 +223,7 @@ def _stop_at_first(rejects, on_error):
         raise RejectedError(f"{source}: {reason}; mend or remove it, or drop --on-error fail")
 
 
-def shard_job(dataset, plan, shard, out, canvas):
+def shard_job(dataset, plan, shard, store, canvas, sync=True):
     """The self-contained job of a shard."""
     rows = plan.rows(shard)
     part = slice(rows.start, rows.stop)
@@ -126,7 +232,7 @@ def shard_job(dataset, plan, shard, out, canvas):
     )
     return ShardJob(
         shard=shard,
-        out=os.fspath(out),
+        out=os.fspath(store.out),
         folder=plan.folder(shard),
         root=os.fspath(dataset.root),
         canvas=canvas,
@@ -135,6 +241,8 @@ def shard_job(dataset, plan, shard, out, canvas):
         a=index[: len(rows)],
         b=index[len(rows) :],
         lam=plan.lam[part],
+        staging=os.fspath(store.staging),
+        sync=sync,
     )
 
 
@@ -143,7 +251,8 @@ def _finish(dataset, plan, store, options, rejects, dropped):
     store.write_text("classes.txt", "".join(f"{name}\n" for name in dataset.classes))
     kept = np.ones(len(plan), bool)
     for shard, positions in dropped.items():
-        kept[plan.rows(shard).start + np.array(sorted(positions))] = False
+        store.check_files(plan.folder(shard), len(plan.rows(shard)) - len(positions))
+        kept[plan.rows(shard).start + np.array(positions, int)] = False
     store.write_csv("metadata.csv", header(plan), _rows_of(plan, kept, (
         lambda shard, rows: csv_rows(plan, dataset, shard, rows)
     )))
@@ -219,15 +328,16 @@ def versions():
     return found
 
 
-def dry_run(source, out, options=Options(), *, overwrite=False):
+def dry_run(source, out, options=Options(), **run):
     """What augment would do, without writing: the counts, and the disk it would take.
 
     The disk is estimated from SAMPLE_ROWS outputs, rendered in memory, in whole disk blocks.
     """
-    dataset, plan = check_and_plan(source, Store(out), options, overwrite)
+    store = Store(out)
+    dataset, plan = check_and_plan(source, store, options, Run(**run))
     sizes, rejects = [], dict(dataset.unusable)
     for shard in np.unique(np.linspace(0, plan.num_shards - 1, SAMPLE_ROWS // 4).astype(int)):
-        job = shard_job(dataset, plan, int(shard), out, options.canvas)
+        job = shard_job(dataset, plan, int(shard), store, options.canvas)
         job = _first_rows(job, 4)
         cache = SourceCache(job)
         sizes += [len(png) for _, png in render_rows(job, cache)]

@@ -34,3 +34,7 @@ class StoppedError(MixupError):
 
 class LockedError(MixupError):
     """Another run holds the output folder (exit 5)."""
+
+
+class MismatchError(MixupError):
+    """--resume does not match the run that is there."""

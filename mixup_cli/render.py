@@ -23,7 +23,8 @@ _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 @dataclass(frozen=True)
 class ShardJob:
     """The rows of a shard, self-contained: files (R,) names of the PNGs, sources (M,) paths below
-    root, a and b (R,) int indices into sources, lam (R,) the weight of a."""
+    root, a and b (R,) int indices into sources, lam (R,) the weight of a; staging: the folder to
+    write into before the commit; sync: whether the commit reaches stable storage."""
 
     shard: int
     out: str
@@ -35,6 +36,8 @@ class ShardJob:
     a: np.ndarray
     b: np.ndarray
     lam: np.ndarray
+    staging: str
+    sync: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def read_source(path, max_pixels):
 def render_shard(job):
     """Render a shard into the staging folder and commit it."""
     cache = SourceCache(job)
-    staging = store.stage(job.out, job.folder)
+    staging = store.stage(job.staging, job.folder)
     dropped, num_bytes = set(range(len(job.files))), 0
     try:
         for row, png in render_rows(job, cache):
@@ -76,11 +79,13 @@ def render_shard(job):
                 file.write(png)
             dropped.discard(row)
             num_bytes += len(png)
-        store.commit(job.out, staging, job.folder)
+        dropped = sorted(dropped)
+        report = {"dropped": dropped, "rejects": cache.rejects} if cache.rejects else {}
+        store.commit(job.out, staging, job.folder, report, job.sync)
     except BaseException:
         store.discard(staging)
         raise
-    return ShardResult(job.shard, sorted(dropped), cache.rejects, num_bytes, cache.decodes)
+    return ShardResult(job.shard, dropped, cache.rejects, num_bytes, cache.decodes)
 
 
 def render_rows(job, cache):

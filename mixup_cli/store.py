@@ -10,6 +10,7 @@ import csv
 import ctypes
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -18,7 +19,7 @@ import sys
 import uuid
 from pathlib import Path
 
-from mixup_cli.errors import InputError, LockedError, StoppedError
+from mixup_cli.errors import InputError, LockedError, MismatchError, StoppedError
 
 try:
     import fcntl
@@ -27,19 +28,25 @@ except ImportError:  # Windows
     import msvcrt
 
 WORK = ".mixup"
+RUN, SOURCES = "run.json", "sources.csv"  # in WORK: what an unfinished run is
 TABLES = ("mixup.json", "metadata.csv", "labels.csv", "classes.txt", "rejects.csv")
 _SHARD = re.compile(r"\d{5,}")
 _PNG = re.compile(r"\d{8,}\.png")
 
 
 class Store:
-    """An output folder, held by this run while used as a context manager."""
+    """An output folder, held by this run while used as a context manager.
 
-    def __init__(self, out):
+    part: (i, n) if this run renders one part of n; other parts may write at the same time.
+    """
+
+    def __init__(self, out, part=None):
         self.out = Path(out)
         self.work = self.out / WORK
+        self.part = part
+        self.staging = self.work / "staging" / ("whole" if part is None else "{}-of-{}".format(*part))
 
-    def check(self, source, overwrite):
+    def check(self, source, overwrite=False, resume=False):
         """Refuse, before any work, an output folder that cannot or must not be written."""
         if source is not None and _nested(self.out, source):
             raise InputError(
@@ -54,19 +61,27 @@ class Store:
         if not self.out.exists() or not any(self.out.iterdir()):
             return
         if self.work.exists():
-            os.close(_lock(self.work / "lock"))
+            for lock in self._lock():
+                os.close(lock)
         elif not self._is_ours():
             raise InputError(
                 f"{self.out}: not empty, and not from an earlier run; choose a new output folder"
             )
-        if not overwrite:
+        if not overwrite and not resume:
+            state, way = "an unfinished", "--resume to continue it, or"
+            if self.is_complete():
+                state, way = "an earlier", ""
             raise InputError(
-                f"{self.out}: holds an earlier run; choose another output folder,"
-                " or pass --overwrite to replace that run"
+                f"{self.out}: holds {state} run; choose another output folder, or pass"
+                f" {way} --overwrite to replace that run".replace("  ", " ")
             )
         foreign = next(self._foreign(), None)
         if foreign:
             raise InputError(f"{foreign}: not from a run of mixup; move it away first")
+
+    def is_complete(self):
+        """Whether a run was completed here."""
+        return (self.out / "mixup.json").exists()
 
     def _is_ours(self):
         """Whether mixup.json says that a run of ours was completed here."""
@@ -87,28 +102,102 @@ class Store:
 
     def __enter__(self):
         self.work.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.work / "lock")
+        self._locks = self._lock()
         return self
 
     def __exit__(self, *exc):
-        os.close(self._lock)
+        for lock in self._locks:
+            os.close(lock)
+
+    def _lock(self):
+        """A whole run holds the folder alone; parts share it, each part alone."""
+        if self.part is None:
+            return [_lock(self.work / "lock")]
+        shared = _lock(self.work / "lock", shared=True)
+        try:
+            return [shared, _lock(self.work / "lock-{}-of-{}".format(*self.part))]
+        except BaseException:
+            os.close(shared)
+            raise
 
     def clear(self):
         """Remove what an earlier run left, its mark of completion first."""
         for name in TABLES:
             (self.out / name).unlink(missing_ok=True)
-        images = self.out / "images"
-        if images.is_dir():
-            shutil.rmtree(images)
-        shutil.rmtree(self.work / "staging", ignore_errors=True)
-        (self.work / "staging").mkdir()
-        images.mkdir()
+        for folder in (self.out / "images", self.work / "staging", self.work / "reports"):
+            if folder.is_dir():
+                shutil.rmtree(folder)
+        for name in (RUN, SOURCES):
+            (self.work / name).unlink(missing_ok=True)
+
+    def tidy(self):
+        """Remove what a run left that was killed after its last step but one."""
+        if self.work.exists():
+            with self:
+                shutil.rmtree(self.work)
+
+    def begin(self, identity, sources):
+        """Begin a run, or continue the one that is there.
+
+        identity: what decides its bytes, names and values; sources: (source, state) rows, the state
+        a tuple of str. Raises MismatchError with what differs from the run that is there.
+        """
+        lock = _lock(self.work / "begin", wait=True)  # several parts begin at the same time
+        try:
+            (self.out / "images").mkdir(exist_ok=True)
+            (self.work / "reports").mkdir(exist_ok=True)
+            shutil.rmtree(self.staging, ignore_errors=True)
+            self.staging.mkdir(parents=True)
+            if (self.work / RUN).exists():
+                self._compare(identity, sources)
+                return
+            with _replacing(self.work / SOURCES) as file:
+                csv.writer(file, lineterminator="\n").writerows((s, *state) for s, state in sources)
+            with _replacing(self.work / RUN) as file:
+                json.dump(identity, file, indent=2, ensure_ascii=False)
+        finally:
+            os.close(lock)
+
+    def _compare(self, identity, sources):
+        found = json.loads((self.work / RUN).read_bytes())
+        different = [
+            f"{name} {_value(found.get(name))} then, {_value(value)} now"
+            for name, value in json.loads(json.dumps(identity)).items()
+            if found.get(name) != value and name != "plan"
+        ]
+        if not different:
+            with open(self.work / SOURCES, encoding="utf-8", newline="") as file:
+                then = {source: tuple(state) for source, *state in csv.reader(file)}
+            different = list(itertools.islice(_changes(then, dict(sources)), 5))
+        if not different and found.get("plan") != identity["plan"]:
+            different = ["the rows of the plan"]
+        if different:
+            raise MismatchError(
+                f"{self.out}: the run that is there differs: {'; '.join(different)}; resume it as it"
+                " was begun, or start again by --overwrite"
+            )
+
+    def committed(self):
+        """The shards that are there: folder -> {"dropped": positions, "rejects": reasons}."""
+        found = {}
+        for folder in sorted(os.listdir(self.out / "images")):
+            report = self.work / "reports" / f"{folder}.json"
+            found[folder] = json.loads(report.read_bytes()) if report.exists() else {}
+        return found
+
+    def check_files(self, folder, number):
+        """Raise StoppedError unless a shard has as many files as it has rows."""
+        there = len(os.listdir(self.out / "images" / folder))
+        if there != number:
+            raise StoppedError(
+                f"{self.out}/images/{folder}: {there:,} files, but {number:,} rows; somebody else"
+                " writes there; remove that folder and run again with --resume"
+            )
 
     def staged(self):
         """How many outputs lie in shards not yet committed: progress inside a shard."""
         with contextlib.suppress(OSError):  # a shard may be renamed under our eyes
-            staging = self.work / "staging"
-            return sum(len(os.listdir(staging / shard)) for shard in os.listdir(staging))
+            return sum(len(os.listdir(self.staging / shard)) for shard in os.listdir(self.staging))
         return 0
 
     def write_text(self, name, text):
@@ -130,8 +219,9 @@ class Store:
         text = sealed({**record, "digests": digests})
         self.write_text("mixup.json", text)
         if fcntl is None:  # Windows does not remove an open file
-            os.close(self._lock)
-            self._lock = os.open(os.devnull, os.O_RDONLY)
+            for lock in self._locks:
+                os.close(lock)
+            self._locks = []
         shutil.rmtree(self.work)
         return json.loads(text)
 
@@ -174,19 +264,43 @@ def _nested(a, b):
         return False
 
 
-def stage(out, folder):
+def _changes(then, now):
+    """What became of sources: (source, state) then and now, in words."""
+    for source in sorted(then.keys() | now.keys()):
+        if source not in now:
+            yield f"source {source} was removed"
+        elif source not in then:
+            yield f"source {source} was added"
+        elif then[source] != now[source]:
+            yield f"source {source} was changed"
+
+
+def _value(value):
+    return "none" if value is None else value
+
+
+def stage(staging, folder):
     """Make the folder that a shard is written into, under a name nobody else uses."""
-    staging = Path(out, WORK, "staging", f"{folder}-{uuid.uuid4().hex[:8]}")
-    staging.mkdir()
-    return staging
+    path = Path(staging, f"{folder}-{uuid.uuid4().hex[:8]}")
+    path.mkdir()
+    return path
 
 
-def commit(out, staging, folder):
-    """Make a staged shard durable, then visible in one step."""
+def commit(out, staging, folder, report, sync=True):
+    """Make a staged shard durable, then visible in one step.
+
+    report: {"dropped": positions, "rejects": reasons} of rows that are not there, kept for a
+    resumed run; empty if all are.
+    """
     final = Path(out, "images", folder)
-    _sync_tree(staging)
+    if report:
+        with _replacing(Path(out, WORK, "reports", f"{folder}.json"), staging) as file:
+            json.dump(report, file)
+    if sync:
+        _sync_tree(staging)
     os.rename(staging, final)
-    _sync_folder(final.parent)
+    if sync:
+        _sync_folder(final.parent)
 
 
 def discard(staging):
@@ -195,9 +309,12 @@ def discard(staging):
 
 
 @contextlib.contextmanager
-def _replacing(path):
-    """A text file that appears under its name only when complete and on stable storage."""
-    partial = path.parent / WORK / f"{path.name}.part"
+def _replacing(path, beside=None):
+    """A text file that appears under its name only when complete and on stable storage; written
+    first into a folder beside which nobody else writes."""
+    partial = Path(f"{beside or path}.part") if beside or WORK in path.parts else (
+        path.parent / WORK / f"{path.name}.part"
+    )
     with open(partial, "w", encoding="utf-8", newline="") as file:
         yield file
         file.flush()
@@ -206,15 +323,16 @@ def _replacing(path):
     _sync_folder(path.parent)
 
 
-def _lock(path):
+def _lock(path, shared=False, wait=False):
     """Take the lock that the kernel releases when its holder ends, however it ends."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         try:
             if fcntl is not None:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            else:
-                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+                kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+                fcntl.flock(descriptor, kind if wait else kind | fcntl.LOCK_NB)
+            elif not shared:  # Windows has no shared lock: parts are kept apart by their own
+                msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
         except OSError as e:
             os.close(descriptor)
             if e.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):

@@ -18,7 +18,7 @@ from mixup_cli.dataset import (
 from mixup_cli.errors import InputError, SourceError
 from mixup_cli.plan import COLUMNS, LABEL_LAM, numbered, read_plan
 from mixup_cli.render import ShardJob, SourceCache, blend_rows
-from mixup_cli.store import TABLES, file_digest, read_record
+from mixup_cli.store import TABLES, Store, file_digest, read_record
 from mixup_cli.tables import label_header, label_rows
 
 ANY_SIZE = 1 << 40  # pixels: what a run has written may be read
@@ -173,7 +173,7 @@ class _Verification:
         canvas = canvas_of(self.record)
         shard_of = {f"images/{self.plan.folder(s)}": s for s in range(self.plan.num_shards)}
         return lambda folder: shard_job(
-            self.dataset, self.plan, shard_of[folder], self.out, canvas
+            self.dataset, self.plan, shard_of[folder], Store(self.out), canvas
         ) if folder in shard_of else None
 
     def _labelled_rows(self):

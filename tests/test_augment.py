@@ -15,6 +15,7 @@ from mixup_cli.canvas import MODES, Canvas
 from mixup_cli.dataset import ReadOptions
 from mixup_cli.errors import InputError, RejectedError
 from mixup_cli.plan import PlanOptions
+from mixup_cli.store import Store
 
 SEED_OF_RUNS = 3
 
@@ -205,12 +206,12 @@ def test_a_source_is_decoded_once_in_its_shard(tmp_path):
         dataset, plan = read_and_plan(source, Options(PlanOptions(copies=copies)))
         decodes = 0
         for shard in range(plan.num_shards):
-            cache = SourceCache(shard_job(dataset, plan, shard, tmp_path, Canvas()))
+            cache = SourceCache(shard_job(dataset, plan, shard, Store(tmp_path), Canvas()))
             list(render_rows(cache.job, cache))
             assert not cache.images  # nothing is kept that no row needs any more
             decodes += cache.decodes
         assert decodes == 60
-        job = shard_job(dataset, plan, 0, tmp_path, Canvas())
+        job = shard_job(dataset, plan, 0, Store(tmp_path), Canvas())
         short = SourceCache(job, budget=0)
         pngs = list(render_rows(job, short))
         assert short.decodes <= len(job.files) + copies

@@ -212,8 +212,9 @@ def test_remix_has_both_weights_in_its_tables(tmp_path):
 
 
 def pipelines():
-    """The commands of README's section of pipelines, block by block."""
-    section = (ROOT / "README.md").read_text("utf-8").split("\n## Pipelines\n")[1].split("\n## ")[0]
+    """The commands of README's sections on parts and pipelines, block by block."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    section = readme.split("\n## Interrupted, ")[1].split("\n## Exit codes")[0]
     return re.findall(r"```sh\n(.*?)```", section, re.S)
 
 

@@ -26,6 +26,7 @@ EXIT_CODES = {
     errors.RejectedError: 3,
     errors.StoppedError: 4,
     errors.LockedError: 5,
+    errors.MismatchError: 6,
 }
 EPILOG = """\b
 Example:
@@ -34,7 +35,8 @@ Example:
 \b
 Exit codes: 0 complete, 1 a bug of mixup, 2 refused before any work,
 3 complete but some sources were rejected, 4 stopped by I/O or a resource,
-5 another run is writing there, 130/143 interrupted.
+5 another run is writing there, 6 --resume does not match the run that is
+there, 130/143 interrupted; after 4, 130 and 143 --resume continues.
 """
 
 
@@ -71,10 +73,10 @@ class Commands(click.Group):
                 click.echo(f"Type: {shlex.join(['mixup', *arguments])}", err=True)
             ctx.exit(next(code for kind, code in EXIT_CODES.items() if isinstance(e, kind)))
         except KeyboardInterrupt:
-            click.echo("Interrupted: the output is incomplete; --overwrite starts again", err=True)
+            click.echo("Interrupted: the output is incomplete; --resume continues", err=True)
             ctx.exit(130)
         except Terminated:
-            click.echo("Terminated: the output is incomplete; --overwrite starts again", err=True)
+            click.echo("Terminated: the output is incomplete; --resume continues", err=True)
             ctx.exit(143)
         except BrokenPipeError:
             # Whoever read us has seen enough. Python would complain again when it flushes at exit.
@@ -119,6 +121,7 @@ def main():
     """The entry point of the `mixup` script."""
 
     def terminate(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends at once
         raise Terminated
 
     with contextlib.suppress(ValueError):  # not in the main thread

@@ -37,6 +37,20 @@ class Alpha(click.ParamType):
         )
 
 
+class Part(click.ParamType):
+    """I/N with 1 <= I <= N."""
+
+    name = "I/N"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,8})", value)
+        if not found or int(found[1]) > int(found[2]):
+            self.fail(f"{value!r}: give I/N with I from 1 to N, such as 3/8", param, ctx)
+        return int(found[1]), int(found[2])
+
+
 class Size(click.ParamType):
     """N or WxH in pixels."""
 
@@ -188,6 +202,13 @@ def output_options(command):
                      " weights; auto is wide up to 256 classes."),
         jobs_option,
         click.option("--overwrite", is_flag=True, help="Replace an earlier run in OUT."),
+        click.option("--resume", is_flag=True, help="Continue an unfinished run in OUT, or start."),
+        click.option("--part", type=Part(), help="Render part I of N alone, for job arrays; --resume"
+                     " finishes when all are there."),
+        click.option("--hash-inputs", is_flag=True, help="Resume only if the sources have the same"
+                     " content, not size and time alone."),
+        click.option("--no-sync", "sync", is_flag=True, default=True, flag_value=False,
+                     help="Do not wait for stable storage: a power cut may leave damaged images."),
         click.option("--on-error", type=click.Choice(ON_ERROR), default="reject",
                      show_default=True, help="A source that cannot be used is named in rejects.csv:"
                      " exit 3 (reject), exit 0 (skip), or stop at the first (fail)."),

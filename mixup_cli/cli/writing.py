@@ -21,28 +21,34 @@ def in_and_out(paths, read, wanted):
     return paths
 
 
-def write(source, out, options, *, jobs, overwrite, on_error, dry_run, quiet, as_json):
-    """Run, and end with the exit code that the result deserves."""
+def write(source, out, options, *, dry_run, quiet, as_json, **run):
+    """Run, and end with the exit code that the result deserves. run: fields of Run."""
     from mixup_cli.cli.progress import Progress
 
     if dry_run:
-        record = look(source, out, options, overwrite=overwrite)
+        record = look(source, out, options, **run)
     else:
         with Progress(quiet) as progress:
-            record = augment(source, out, options, jobs=jobs, overwrite=overwrite,
-                             on_error=on_error, progress=progress)
+            record = augment(source, out, options, progress=progress, **run)
     if not quiet:
         for line in summary(record, out):
             click.echo(line, err=True)
     if as_json:
         click.echo(json.dumps({"out": out, **record}, ensure_ascii=False))
-    if record["counts"]["rejected"] and on_error != "skip" and not dry_run:
+    if record["counts"]["rejected"] and run["on_error"] != "skip" and not dry_run:
         click.get_current_context().exit(3)
 
 
 def summary(record, out):
     """The lines that tell a person what was done, or would be."""
     counts = record["counts"]
+    if "part" in record:
+        yield (
+            f"Part {record['part']}: {count(counts['rendered'], 'shard')} rendered,"
+            f" {counts['shards_there']:,} of {counts['shards_in_all']:,} are in {out}; when all are,"
+            " --resume finishes"
+        )
+        return
     if counts["skipped"]:
         kinds = {"hidden": "hidden", "other": "not images by name", "unclassed": "in no class folder",
                  "unlabelled": "without a label", "other split": "of another split",

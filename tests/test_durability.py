@@ -1,0 +1,311 @@
+"""Kill it anywhere, lose nothing: resume, locks, parts, signals and files that change."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from helpers import noise, tree, write_dataset
+from mixup_cli import store
+from mixup_cli.augment import Options, augment
+from mixup_cli.errors import LockedError, MismatchError
+from mixup_cli.plan import PlanOptions
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and file systems")
+COMMAND = [sys.executable, "-W", "error", "-m", "mixup_cli", "augment"]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """400 small images of two classes, and a damaged one: 9 shards."""
+    root = write_dataset(tmp_path_factory.mktemp("durable") / "in", per_class=200)
+    (root / "cat/bad.png").write_bytes(b"no image")
+    return root
+
+
+@pytest.fixture(scope="module")
+def whole(source, tmp_path_factory):
+    """The files of an uninterrupted run."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    augment(source, out, jobs=0)
+    return tree(out)
+
+
+def run(source, out, *options, **popen):
+    return subprocess.run(
+        [*COMMAND, source, out, *options], capture_output=True, text=True, timeout=120, **popen
+    )
+
+
+def test_resume_on_nothing_starts_and_on_a_complete_run_does_nothing(source, whole, tmp_path):
+    assert run(source, tmp_path / "out", "--resume").returncode == 3  # one source is damaged
+    assert tree(tmp_path / "out") == whole
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")}
+    again = run(source, tmp_path / "out", "--resume")
+    assert again.returncode == 3 and "Wrote 398" not in again.stdout
+    assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")}
+
+
+def killed_after(source, out, seconds):
+    """A run killed with all its workers after some time; True if it had not ended before."""
+    process = subprocess.Popen(
+        [*COMMAND, source, out, "--resume", "--jobs", "2", "--quiet"], start_new_session=True,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        process.wait(seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        os.kill(process.pid, signal.SIGKILL)
+        return True
+    finally:
+        process.communicate()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:  # workers follow their parent, no process stays behind
+            try:
+                os.killpg(process.pid, 0)
+            except ProcessLookupError:
+                break
+            time.sleep(0.01)
+        else:
+            raise AssertionError("a worker outlived its parent")
+
+
+@pytest.mark.slow
+def test_killed_at_100_random_moments(source, whole, tmp_path):
+    rng = random.Random(100)
+    out, kills, ends = tmp_path / "out", 0, 0
+    start = time.monotonic()
+    killed_after(source, tmp_path / "first", 60)
+    length = time.monotonic() - start
+    while kills < 100:
+        if killed_after(source, out, rng.uniform(0.2, 1.1) * length):
+            kills += 1
+            folders = out / "images"
+            for shard in folders.iterdir() if folders.exists() else ():
+                for name in os.listdir(shard):
+                    path = f"images/{shard.name}/{name}"
+                    assert (out / path).read_bytes() == whole[path]
+        if (out / "mixup.json").exists() and not (out / ".mixup").exists():
+            ends += 1
+            assert tree(out) == whole
+            shutil.rmtree(out)
+    print(f"\n{kills} kills, {ends} runs completed by then")
+    assert run(source, out, "--resume").returncode == 3
+    assert tree(out) == whole and ends > 5
+
+
+class Killed(BaseException):
+    """What stands for SIGKILL inside this process: nothing may catch it and go on."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["_sync_tree", "_sync_folder", "_replacing", "stage", "commit"])
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_at_each_call_of_the_store(source, whole, tmp_path, monkeypatch, name, after):
+    """At its first, second, … call, before and after it; then resumed."""
+    real = getattr(store, name)
+    for fatal in range(1, 40):
+        calls = 0
+
+        def deadly(*args, **kwargs):
+            nonlocal calls
+            calls += 1
+            if calls == fatal and not after:
+                raise Killed
+            result = real(*args, **kwargs)
+            if calls == fatal:
+                raise Killed
+            return result
+
+        out = tmp_path / "out"
+        with monkeypatch.context() as patch:
+            patch.setattr(store, name, deadly)
+            # SIGKILL runs no clean-up: what discards a shard when an error passes must not either.
+            patch.setattr(store, "discard", lambda staging: None)
+            try:
+                augment(source, out, jobs=0)
+                break
+            except Killed:
+                pass
+        augment(source, out, jobs=0, resume=True)
+        assert tree(out) == whole, (name, fatal)
+        shutil.rmtree(out)
+    assert fatal > 2
+
+
+def begun(source, out, options=Options(), **run):
+    """An unfinished run with two shards."""
+    with pytest.raises(Killed):
+        def stop(done, total):
+            if done > 90:
+                raise Killed
+        augment(source, out, options, jobs=0, progress=stop, **run)
+
+
+@pytest.mark.parametrize("options, words", [
+    (Options(PlanOptions(alpha=0.4)), "alpha 0.2 then, 0.4 now"),
+    (Options(PlanOptions(seed=1)), "seed 0 then, 1 now"),
+    (Options(PlanOptions(copies=2)), "copies 1 then, 2 now"),
+    (Options(label_format="sparse"), "label_format auto then, sparse now"),
+])
+def test_other_options_are_refused(source, tmp_path, options, words):
+    begun(source, tmp_path / "out")
+    with pytest.raises(MismatchError, match=words):
+        augment(source, tmp_path / "out", options, resume=True, jobs=0)
+    augment(source, tmp_path / "out", resume=True, jobs=0)
+    with pytest.raises(MismatchError, match=words):
+        augment(source, tmp_path / "out", options, resume=True, jobs=0)
+
+
+def test_other_versions_are_refused(source, tmp_path, monkeypatch):
+    begun(source, tmp_path / "out")
+    path = tmp_path / "out/.mixup/run.json"
+    found = json.loads(path.read_text())
+    assert "python" not in found  # its version decides no byte
+    path.write_text(json.dumps({**found, "pillow": "1.0"}))
+    with pytest.raises(MismatchError, match="pillow 1.0 then"):
+        augment(source, tmp_path / "out", resume=True, jobs=0)
+
+
+def test_the_exit_code_and_the_message_of_a_mismatch(source, tmp_path):
+    begun(source, tmp_path / "out")
+    result = run(source, tmp_path / "out", "--resume", "--alpha", "1")
+    assert result.returncode == 6
+    assert result.stderr == (
+        f"Error: {tmp_path / 'out'}: the run that is there differs: alpha 0.2 then, 1.0 now; resume it"
+        " as it was begun, or start again by --overwrite\n"
+    )
+    result = run(source, tmp_path / "out")
+    assert result.returncode == 2 and "unfinished run" in result.stderr and "--resume" in result.stderr
+    assert run(source, tmp_path / "out", "--overwrite", "--resume").returncode == 2
+    assert run(source, tmp_path / "out", "--overwrite").returncode == 3
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda cat: (cat / "0.png").unlink(), "outputs|source cat/0.png was removed"),
+    (lambda cat: shutil.copy(cat / "0.png", cat / "more.png"), "outputs|source cat/more.png was added"),
+    (lambda cat: (cat / "0.png").rename(cat / "0000.png"), "source cat/0.png was removed; source cat/0000"),
+    (lambda cat: Image.fromarray(noise(9, 12, 3)).save(cat / "1.png"), "source cat/1.png was changed"),
+    (lambda cat: os.utime(cat / "1.png", (1, 1)), "source cat/1.png was changed"),
+])
+def test_sources_that_changed_are_refused(tmp_path, change, words):
+    source = write_dataset(tmp_path / "in", per_class=100)
+    begun(source, tmp_path / "out")
+    change(source / "cat")
+    with pytest.raises(MismatchError, match=words):
+        augment(source, tmp_path / "out", resume=True, jobs=0)
+
+
+def test_hashed_inputs_may_be_touched_but_not_changed(tmp_path):
+    source = write_dataset(tmp_path / "in", per_class=100)
+    begun(source, tmp_path / "out", hash_inputs=True)
+    os.utime(source / "cat/1.png", (1, 1))
+    data = (source / "cat/1.png").read_bytes()
+    (source / "cat/1.png").write_bytes(data[:-1] + b"\0")
+    with pytest.raises(MismatchError, match="source cat/1.png was changed"):
+        augment(source, tmp_path / "out", resume=True, hash_inputs=True, jobs=0)
+    (source / "cat/1.png").write_bytes(data)
+    augment(source, tmp_path / "out", resume=True, hash_inputs=True, jobs=0)
+
+
+def test_the_second_of_two_runs_exits_5_and_the_first_is_unharmed(source, whole, tmp_path):
+    out, second = tmp_path / "out", []
+
+    def meanwhile(done, total):
+        if not second:
+            second.extend(run(source, out, option) for option in ("--resume", "--overwrite", "--part=1/2"))
+
+    augment(source, out, jobs=0, progress=meanwhile)
+    for result in second:
+        assert result.returncode == 5 and "another run is writing here" in result.stderr
+    assert tree(out) == whole
+
+
+def test_a_stale_lock_file_holds_nobody_up(source, whole, tmp_path):
+    begun(source, tmp_path / "out")
+    assert (tmp_path / "out/.mixup/lock").exists()
+    augment(source, tmp_path / "out", resume=True, jobs=0)
+    assert tree(tmp_path / "out") == whole
+
+
+def test_parts_at_once_and_whoever_resumes_finishes(source, whole, tmp_path):
+    out = tmp_path / "out"
+    parts = [
+        subprocess.Popen([*COMMAND, source, out, "--part", f"{i}/8", "--jobs", "1"],
+                         stderr=subprocess.PIPE, text=True)
+        for i in range(1, 9)
+    ]
+    said = [part.communicate(timeout=120)[1] for part in parts]
+    assert {part.returncode for part in parts} <= {0, 3}, said
+    assert all("when all are, --resume finishes" in text for text in said)
+    assert not (out / "mixup.json").exists()
+    assert run(source, out, "--resume").returncode == 3
+    assert tree(out) == whole
+    assert run(source, out, "--part", "3/8").returncode == 3  # complete: nothing to do
+
+
+def test_a_part_that_runs_twice_at_once_is_refused(source, tmp_path):
+    with store.Store(tmp_path / "out", (1, 2)):
+        with store.Store(tmp_path / "out", (2, 2)):
+            pass
+        with pytest.raises(LockedError), store.Store(tmp_path / "out", (1, 2)):
+            pass
+        with pytest.raises(LockedError), store.Store(tmp_path / "out"):
+            pass
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "1", "a/b", "1/0"])
+def test_parts_that_make_no_sense(source, tmp_path, part):
+    result = run(source, tmp_path / "out", "--part", part)
+    assert result.returncode == 2 and "I/N" in result.stderr and not (tmp_path / "out").exists()
+
+
+def test_files_that_somebody_else_put_into_a_shard(source, tmp_path):
+    begun(source, tmp_path / "out")
+    shard = next((tmp_path / "out/images").iterdir())
+    (shard / "99999999.png").write_bytes(b"x")
+    result = run(source, tmp_path / "out", "--resume")
+    assert result.returncode == 4 and f"images/{shard.name}: " in result.stderr
+    shutil.rmtree(shard)
+    assert run(source, tmp_path / "out", "--resume").returncode == 3
+
+
+def test_without_sync_the_files_are_the_same(source, whole, tmp_path, monkeypatch):
+    calls = []
+    real = store._sync_tree
+    monkeypatch.setattr(store, "_sync_tree", lambda folder: calls.append(folder) or real(folder))
+    augment(source, tmp_path / "a", jobs=0)
+    assert len(calls) == 9
+    augment(source, tmp_path / "b", jobs=0, sync=False)
+    assert len(calls) == 9 and tree(tmp_path / "b") == whole
+    assert run(source, tmp_path / "c", "--no-sync").returncode == 3
+    assert tree(tmp_path / "c") == whole
+
+
+def test_the_input_is_only_read(tmp_path):
+    source = write_dataset(tmp_path / "in", per_class=30)
+    before = {p: (p.stat().st_mtime_ns, p.stat().st_mode) for p in [source, *source.rglob("*")]}
+    data = tree(source)
+    augment(source, tmp_path / "out", jobs=2)
+    assert data == tree(source)
+    assert before == {p: (p.stat().st_mtime_ns, p.stat().st_mode) for p in [source, *source.rglob("*")]}
+
+
+def test_rejects_of_before_are_named_after_a_resume(source, whole, tmp_path):
+    """Those of shards that are not rendered again are kept beside the run."""
+    out = tmp_path / "out"
+    begun(source, out)
+    reports = list((out / ".mixup/reports").iterdir())
+    rendered = [shard.name for shard in (out / "images").iterdir()]
+    assert len(rendered) >= 2 and {Path(r).stem for r in reports} <= set(rendered)
+    augment(source, out, jobs=0, resume=True)
+    assert tree(out)["rejects.csv"] == whole["rejects.csv"]
