@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import time
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 
@@ -14,13 +15,14 @@ from mixup_cli.canvas import Canvas
 from mixup_cli.dataset import ReadOptions, read_dataset
 from mixup_cli.errors import InputError, MismatchError, RejectedError, StoppedError
 from mixup_cli.plan import PlanOptions, csv_rows, header, make_plan, read_plan
-from mixup_cli.render import ShardJob, SourceCache, render_rows, render_shard
+from mixup_cli.render import ShardJob, SourceCache, load_source, render_rows, render_shard
 from mixup_cli.store import Store, file_digest, read_record
 from mixup_cli.tables import is_wide, label_header, label_mass, label_rows
 
 ON_ERROR = ("reject", "skip", "fail")
 DISK_BLOCK = 4096  # what a small file takes up on nearly every file system
 SAMPLE_ROWS = 24  # rows that a dry run renders to estimate the size of all
+ATTEMPTS = 2  # more at a shard whose worker dies, when none of its sources is at fault
 ENOUGH_COPIES = 4  # fewer, without the originals, trained worse than no mixup at all (README)
 
 
@@ -45,7 +47,8 @@ class Run:
     jobs: worker processes, None for as many as CPUs, 0 for none; overwrite: replace an earlier run;
     resume: continue one; part: (i, n) renders part i of n, 1 to n, alone; on_error: one of ON_ERROR;
     hash_inputs: resume only if the sources have the same content, not size and time alone; sync:
-    bring every shard to stable storage before it is visible.
+    bring every shard to stable storage before it is visible; timeout: seconds for one source, 0 for
+    any time, then it is rejected.
     """
 
     jobs: int | None = None
@@ -55,6 +58,7 @@ class Run:
     on_error: str = "reject"
     hash_inputs: bool = False
     sync: bool = True
+    timeout: float = 300
 
     def __post_init__(self):
         if self.on_error not in ON_ERROR:
@@ -86,9 +90,7 @@ def augment(source, out, options=Options(), *, progress=lambda done, total: None
         with store:
             if run.overwrite:
                 store.clear()
-            store.begin(
-                _identity(dataset, plan, options), list(_states(dataset, run.hash_inputs))
-            )
+            store.begin(_identity(dataset, plan, options), _states(dataset, run.hash_inputs))
             return _render(dataset, plan, store, options, run, progress)
     except OSError as e:
         raise StoppedError(
@@ -194,19 +196,22 @@ def _render(dataset, plan, store, options, run, progress):
     total = int(plan.shard_start[last] - plan.shard_start[first])
     _stop_at_first(rejects, run.on_error)
     shard_jobs = (
-        shard_job(dataset, plan, shard, store, options.canvas, run.sync) for shard in missing
-    )
-    with engine.open_executor(min(jobs, len(missing))) as executor:
-        results = engine.run(
-            executor, render_shard, shard_jobs, max(1, 2 * jobs),
-            on_wait=lambda: progress(done + store.staged(), total),
+        replace(
+            shard_job(dataset, plan, shard, store, options.canvas),
+            sync=run.sync, timeout=run.timeout if jobs else 0,
         )
-        for result in results:
-            done += len(plan.rows(result.shard))
-            progress(done, total)
-            dropped[result.shard] = result.dropped
-            rejects |= result.rejects
-            _stop_at_first(rejects, run.on_error)
+        for shard in missing
+    )
+    results = engine.run(
+        min(jobs, len(missing)), render_shard, shard_jobs, recover=_without_deadly_sources,
+        on_wait=lambda: progress(done + store.staged(), total),
+    )
+    for result in results:
+        done += len(plan.rows(result.shard))
+        progress(done, total)
+        dropped[result.shard] = result.dropped
+        rejects |= result.rejects
+        _stop_at_first(rejects, run.on_error)
     if run.part is not None:
         return {
             "part": "{}/{}".format(*run.part),
@@ -223,7 +228,29 @@ def _stop_at_first(rejects, on_error):
         raise RejectedError(f"{source}: {reason}; mend or remove it, or drop --on-error fail")
 
 
-def shard_job(dataset, plan, shard, store, canvas, sync=True):
+def _without_deadly_sources(job):
+    """A shard whose worker died twice, without the sources that killed it: each is tried alone."""
+    found = {}
+    for source in job.sources:
+        if source not in job.rejected:
+            start = time.monotonic()
+            if engine.deadly(load_source, (job, source)):
+                hung = job.timeout and time.monotonic() - start >= job.timeout
+                found[source] = (
+                    f"took the decoder longer than {job.timeout:g} seconds (--timeout)" if hung
+                    else "crashed the decoder"
+                )
+    if not found and job.attempts < ATTEMPTS:
+        return replace(job, attempts=job.attempts + 1)
+    if not found:
+        raise StoppedError(
+            f"{job.out}: the worker for shard {job.folder} died again and again, but none of its"
+            " sources alone is at fault; it may need more memory: run again with --resume and fewer --jobs"
+        )
+    return replace(job, rejected={**job.rejected, **found})
+
+
+def shard_job(dataset, plan, shard, store, canvas):
     """The self-contained job of a shard."""
     rows = plan.rows(shard)
     part = slice(rows.start, rows.stop)
@@ -242,7 +269,6 @@ def shard_job(dataset, plan, shard, store, canvas, sync=True):
         b=index[len(rows) :],
         lam=plan.lam[part],
         staging=os.fspath(store.staging),
-        sync=sync,
     )
 
 

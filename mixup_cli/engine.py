@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
@@ -50,10 +51,10 @@ def open_executor(jobs):
         yield pool
         pool.shutdown()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
         for worker in set(multiprocessing.active_children()) - before:
             worker.terminate()
             worker.join(5)
+        pool.shutdown(cancel_futures=True)  # its threads too: beside threads nothing can be forked
 
 
 def _context():
@@ -74,26 +75,69 @@ def _follow_parent():
     os._exit(1)
 
 
-def run(executor, function, jobs, in_flight, on_wait, tick=0.2):
-    """Yield function(job) for every job as they finish, at most `in_flight` at a time.
+def run(workers, function, jobs, on_wait=lambda: None, recover=None, tick=0.2):
+    """Yield function(job) for every job as they finish, on `workers` processes (0: in this one), at
+    most two jobs for each at a time.
 
-    on_wait is called every `tick` seconds while nothing finishes.
+    on_wait is called every `tick` seconds while nothing finishes. If a worker dies, the jobs that
+    were under way are tried again, each alone; recover(job) of one that kills its worker alone too
+    returns the job to run instead, or raises a MixupError.
     """
-    waiting = set()
-    jobs = iter(jobs)
-    try:
-        while True:
-            for job in jobs:
-                waiting.add(executor.submit(function, job))
-                if len(waiting) >= in_flight:
-                    break
-            if not waiting:
+    jobs, suspects = iter(jobs), deque()
+    while True:
+        waiting = {}
+        # A suspect runs alone, so that it is known who kills the worker.
+        alone = bool(suspects)
+        source = iter([suspects.popleft()]) if alone else jobs
+        try:
+            with open_executor(min(workers, 1) if alone else workers) as executor:
+                yield from _run(executor, function, source, waiting, max(1, 2 * workers), on_wait, tick)
+            if not alone:
                 return
-            done, waiting = wait(waiting, tick, FIRST_COMPLETED)
-            on_wait()
-            for future in done:
+        except BrokenProcessPool as e:
+            for future in [f for f in waiting if f.done() and f.exception() is None]:
+                del waiting[future]
                 yield future.result()
-    except BrokenProcessPool as e:
-        raise StoppedError(
-            "a worker process died (out of memory, or a crash in a decoder); try fewer --jobs"
-        ) from e
+            if alone and recover is not None:
+                suspects.extend(recover(job) for job in waiting.values())
+            elif alone:
+                raise StoppedError(
+                    "a worker process died twice on the same files; try fewer --jobs"
+                ) from e
+            else:
+                suspects.extend(waiting.values())
+
+
+def _run(executor, function, jobs, waiting, in_flight, on_wait, tick):
+    """Yield results; `waiting` holds the jobs under way, future -> job."""
+    while True:
+        for job in jobs:
+            try:
+                future = executor.submit(function, job)
+            except BrokenProcessPool:
+                waiting[Future()] = job  # it was not even taken
+                raise
+            waiting[future] = job
+            if len(waiting) >= in_flight:
+                break
+        if not waiting:
+            return
+        done, _ = wait(waiting, tick, FIRST_COMPLETED)
+        on_wait()
+        for future in sorted(done, key=lambda f: isinstance(f.exception(), BrokenProcessPool)):
+            result = future.result()  # a job whose worker died stays in waiting
+            del waiting[future]
+            yield result
+
+
+def deadly(function, job):
+    """Whether function(job) kills the worker that runs it, twice: once may be anybody's deed."""
+    for _ in range(2):
+        try:
+            with open_executor(1) as executor:
+                error = executor.submit(function, job).exception()
+        except BrokenProcessPool as e:
+            error = e
+        if not isinstance(error, BrokenProcessPool):
+            return False
+    return True

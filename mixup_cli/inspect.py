@@ -82,16 +82,15 @@ def inspect(source, read=ReadOptions(), *, max_pixels=MAX_PIXELS, jobs=None,
         raise InputError(f"{e.filename or source}: {e.strerror}; mend that first") from e
     found = _Found(dataset)
     jobs = engine.default_jobs() if jobs is None else jobs
-    with engine.open_executor(jobs) as executor:
-        looks = (
-            Look(os.fspath(dataset.root), first, dataset.sources[first : first + CHUNK], max_pixels)
-            for first in range(0, len(dataset.sources), CHUNK)
-        )
-        done = 0
-        for facts in engine.run(executor, look_at, looks, max(1, 2 * jobs), on_wait=lambda: None):
-            found.add(facts)
-            done += len(facts)
-            progress(done, len(dataset.sources))
+    looks = (
+        Look(os.fspath(dataset.root), first, dataset.sources[first : first + CHUNK], max_pixels)
+        for first in range(0, len(dataset.sources), CHUNK)
+    )
+    done = 0
+    for facts in engine.run(jobs, look_at, looks):
+        found.add(facts)
+        done += len(facts)
+        progress(done, len(dataset.sources))
     return found.report(read, warnings)
 
 

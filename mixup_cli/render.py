@@ -1,9 +1,11 @@
 """Rendering: the rows of a shard become a folder of PNGs. Pure, picklable, a worker's whole world."""
 
+import contextlib
 import os
+import signal
 import stat
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,7 +26,9 @@ _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 class ShardJob:
     """The rows of a shard, self-contained: files (R,) names of the PNGs, sources (M,) paths below
     root, a and b (R,) int indices into sources, lam (R,) the weight of a; staging: the folder to
-    write into before the commit; sync: whether the commit reaches stable storage."""
+    write into before the commit; sync: whether the commit reaches stable storage;
+    timeout: seconds for a source, after which the worker dies, 0 for any time; rejected: source ->
+    reason, of those that are known to kill a worker; attempts: how often it was tried alone."""
 
     shard: int
     out: str
@@ -38,6 +42,9 @@ class ShardJob:
     lam: np.ndarray
     staging: str
     sync: bool = True
+    timeout: float = 0
+    rejected: dict = field(default_factory=dict)
+    attempts: int = 0
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,27 @@ def _blend_block(block, lam):
     return rows, blend(np.stack(a), np.stack(b), lam[list(rows)])
 
 
+def load_source(job_and_name):
+    """The prepared pixels of one source of a shard. Raises SourceError if it cannot be used."""
+    job, name = job_and_name
+    with _deadline(job.timeout):
+        data = read_source(os.path.join(job.root, name), job.canvas.max_pixels)
+        return prepare(decode(data, job.canvas.max_pixels), job.canvas)
+
+
+@contextlib.contextmanager
+def _deadline(seconds):
+    """Let the system end this process if its block takes longer, in whatever loop it hangs."""
+    if not seconds or not hasattr(signal, "setitimer"):  # Windows has no such timer
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 class SourceCache:
     """The prepared sources of a shard, each decoded once where CACHE_BYTES allows.
 
@@ -127,7 +155,7 @@ class SourceCache:
 
     def __init__(self, job, budget=CACHE_BYTES):
         self.job, self.budget = job, budget
-        self.images, self.rejects = {}, {}
+        self.images, self.rejects = {}, dict(job.rejected)
         self.bytes = self.decodes = 0
         self.uses = [deque() for _ in job.sources]
         for row, pair in enumerate(zip(job.a.tolist(), job.b.tolist(), strict=True)):
@@ -157,10 +185,8 @@ class SourceCache:
         return image
 
     def _load(self, name):
-        canvas = self.job.canvas
-        data = read_source(os.path.join(self.job.root, name), canvas.max_pixels)
         self.decodes += 1
-        return prepare(decode(data, canvas.max_pixels), canvas)
+        return load_source((self.job, name))
 
     def _drop(self, source):
         self.bytes -= self.images.pop(source).nbytes

@@ -139,8 +139,8 @@ class Store:
     def begin(self, identity, sources):
         """Begin a run, or continue the one that is there.
 
-        identity: what decides its bytes, names and values; sources: (source, state) rows, the state
-        a tuple of str. Raises MismatchError with what differs from the run that is there.
+        identity: what decides its bytes, names and values; sources: an iterator of (source,
+        state) sorted by source, the state a tuple of str. Raises MismatchError with what differs from the run that is there.
         """
         lock = _lock(self.work / "begin", wait=True)  # several parts begin at the same time
         try:
@@ -167,8 +167,8 @@ class Store:
         ]
         if not different:
             with open(self.work / SOURCES, encoding="utf-8", newline="") as file:
-                then = {source: tuple(state) for source, *state in csv.reader(file)}
-            different = list(itertools.islice(_changes(then, dict(sources)), 5))
+                then = ((source, tuple(state)) for source, *state in csv.reader(file))
+                different = list(itertools.islice(_changes(then, sources), 5))
         if not different and found.get("plan") != identity["plan"]:
             different = ["the rows of the plan"]
         if different:
@@ -265,14 +265,19 @@ def _nested(a, b):
 
 
 def _changes(then, now):
-    """What became of sources: (source, state) then and now, in words."""
-    for source in sorted(then.keys() | now.keys()):
-        if source not in now:
-            yield f"source {source} was removed"
-        elif source not in then:
-            yield f"source {source} was added"
-        elif then[source] != now[source]:
-            yield f"source {source} was changed"
+    """What became of sources, in words; both are iterators of (source, state) sorted by source."""
+    before, after = next(then, None), next(now, None)
+    while before or after:
+        if after is None or before and before[0] < after[0]:
+            yield f"source {before[0]} was removed"
+            before = next(then, None)
+        elif before is None or after[0] < before[0]:
+            yield f"source {after[0]} was added"
+            after = next(now, None)
+        else:
+            if before[1] != after[1]:
+                yield f"source {before[0]} was changed"
+            before, after = next(then, None), next(now, None)
 
 
 def _value(value):
@@ -298,6 +303,9 @@ def commit(out, staging, folder, report, sync=True):
             json.dump(report, file)
     if sync:
         _sync_tree(staging)
+    if final.exists():  # its worker died after the commit, and it was rendered again
+        discard(staging)
+        return
     os.rename(staging, final)
     if sync:
         _sync_folder(final.parent)

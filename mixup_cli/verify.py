@@ -58,12 +58,9 @@ def verify(out, source=None, read=ReadOptions(), *, jobs=None, progress=lambda d
         found.read_source(source, read)
     total = found.record["counts"]["outputs"] if found.record else 0
     jobs = engine.default_jobs() if jobs is None else jobs
-    with engine.open_executor(jobs) as executor:
-        for checked in engine.run(
-            executor, check_shard, found.checks(), max(1, 2 * jobs), on_wait=lambda: None
-        ):
-            found.add(checked)
-            progress(found.outputs, max(total, found.outputs))
+    for checked in engine.run(jobs, check_shard, found.checks()):
+        found.add(checked)
+        progress(found.outputs, max(total, found.outputs))
     return found.report(source)
 
 

@@ -1,5 +1,8 @@
 """Kill it anywhere, lose nothing: resume, locks, parts, signals and files that change."""
 
+import contextlib
+import ctypes
+import faulthandler
 import json
 import os
 import random
@@ -13,10 +16,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from helpers import noise, tree, write_dataset
+from helpers import noise, read_csv, tree, write_dataset
 from mixup_cli import store
 from mixup_cli.augment import Options, augment
-from mixup_cli.errors import LockedError, MismatchError
+from mixup_cli.errors import LockedError, MismatchError, StoppedError
 from mixup_cli.plan import PlanOptions
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and file systems")
@@ -309,3 +312,98 @@ def test_rejects_of_before_are_named_after_a_resume(source, whole, tmp_path):
     assert len(rendered) >= 2 and {Path(r).stem for r in reports} <= set(rendered)
     augment(source, out, jobs=0, resume=True)
     assert tree(out)["rejects.csv"] == whole["rejects.csv"]
+
+
+# Workers that die or hang. They are forked from this process, and so is what is put into it.
+
+
+def touchy_decoder(monkeypatch):
+    """A decoder that a few bytes crash, or hang beyond Python's reach."""
+    from mixup_cli import render
+
+    real = render.decode
+
+    def decode(data, max_pixels):
+        if data.endswith(b"CRASH"):
+            faulthandler.disable()  # pytest's, which would print where
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if data.endswith(b"HANG"):
+            ctypes.PyDLL(None).sleep(100)  # holds the interpreter's lock, as a decoder's loop does
+        return real(data, max_pixels)
+
+    monkeypatch.setattr(render, "decode", decode)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+@pytest.mark.parametrize("tail, reason", [
+    (b"CRASH", "crashed the decoder"),
+    (b"HANG", "took the decoder longer than 0.5 seconds (--timeout)"),
+])
+def test_an_image_that_kills_or_hangs_its_worker_is_rejected_by_name(
+    tmp_path, monkeypatch, tail, reason
+):
+    source = write_dataset(tmp_path / "in", per_class=80)
+    fatal = ["cat/3.png", "dog/7.png"]
+    for name in fatal:
+        with open(source / name, "ab") as file:
+            file.write(tail)
+    touchy_decoder(monkeypatch)
+    calls = []
+    record = augment(source, tmp_path / "out", jobs=2, timeout=0.5, progress=lambda *c: calls.append(c))
+    rejects = read_csv(tmp_path / "out/rejects.csv")
+    assert [(row["source"], row["reason"]) for row in rejects] == [(name, reason) for name in fatal]
+    assert calls[-1] == (160, 160)
+    monkeypatch.undo()
+    for name in fatal:
+        (source / name).write_bytes(b"no image")
+    augment(source, tmp_path / "damaged", jobs=0)
+    for name in ("labels.csv", "metadata.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "damaged" / name).read_bytes()
+    assert tree(tmp_path / "out/images") == tree(tmp_path / "damaged/images")
+    assert record["counts"]["outputs"] < 160
+
+
+def children(pid):
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout
+    return [int(child) for child in found.split()]
+
+
+@pytest.mark.skipif(shutil.which("pgrep") is None, reason="pgrep is not installed")
+def test_workers_killed_mid_shard_are_replaced(tmp_path):
+    source = write_dataset(tmp_path / "in", per_class=150, size=(200, 200))
+    augment(source, tmp_path / "whole", Options(PlanOptions(copies=4)), jobs=0)
+    process = subprocess.Popen(
+        [*COMMAND, source, tmp_path / "out", "--copies", "4", "--jobs", "2"],
+        stderr=subprocess.PIPE, text=True,
+    )
+    killed = 0
+    while process.poll() is None and killed < 3:
+        time.sleep(0.25)
+        for child in children(process.pid)[:1]:
+            with contextlib.suppress(ProcessLookupError):  # gone by itself
+                os.kill(child, signal.SIGKILL)
+                killed += 1
+    stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, stderr
+    assert killed and tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+def test_a_shard_that_kills_workers_without_a_source_at_fault_stops_the_run(source, whole, tmp_path, monkeypatch):
+    from mixup_cli import render
+
+    with monkeypatch.context() as patch:
+        patch.setattr(render, "encode_pngs", lambda images: os.kill(os.getpid(), signal.SIGKILL))
+        with pytest.raises(StoppedError, match="died again and again, but none of its sources alone is at fault"):
+            augment(source, tmp_path / "out", jobs=1)
+    augment(source, tmp_path / "out", jobs=0, resume=True)
+    assert tree(tmp_path / "out") == whole
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full", "2>&1 | true"])
+def test_a_closed_stdout_or_stderr_does_not_stop_the_job(tmp_path, closed):
+    source = write_dataset(tmp_path / "in", per_class=30)
+    augment(source, tmp_path / "whole", jobs=0)
+    command = f"{sys.executable} -m mixup_cli augment {source} {tmp_path}/out {closed}"
+    subprocess.run(["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"], check=True)
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")

@@ -117,13 +117,38 @@ def cli():
     """
 
 
+_received = []
+
+
+def _stop(number, frame):
+    signal.signal(number, signal.SIG_DFL)  # a second one ends at once
+    _received.append(number)
+    raise_received()
+
+
+def raise_received():
+    """Raise what a signal asked for; again, since Python drops an exception where it forks."""
+    if _received:
+        raise KeyboardInterrupt if _received[0] == signal.SIGINT else Terminated
+
+
+def _open_closed_streams():
+    """Where stdin, stdout or stderr are closed, the next file opened would take their place."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
 def main():
     """The entry point of the `mixup` script."""
 
-    def terminate(*_):
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends at once
-        raise Terminated
-
+    _open_closed_streams()
     with contextlib.suppress(ValueError):  # not in the main thread
-        signal.signal(signal.SIGTERM, terminate)
+        signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGINT, _stop)
     cli(prog_name="mixup")

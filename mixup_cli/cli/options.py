@@ -212,6 +212,8 @@ def output_options(command):
         click.option("--on-error", type=click.Choice(ON_ERROR), default="reject",
                      show_default=True, help="A source that cannot be used is named in rejects.csv:"
                      " exit 3 (reject), exit 0 (skip), or stop at the first (fail)."),
+        click.option("--timeout", type=click.FloatRange(0), default=300, show_default=True,
+                     metavar="SECONDS", help="Reject a source that takes longer; 0 for any time."),
         click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing."),
         click.option("--quiet", is_flag=True, help="No progress, no summary; errors only."),
         click.option("--json", "as_json", is_flag=True,

@@ -6,6 +6,8 @@ import time
 
 from tqdm import tqdm
 
+from mixup_cli.cli import raise_received
+
 LINE_SECONDS = 10
 tqdm.monitor_interval = 0  # no monitor thread: worker processes are forked from this one
 
@@ -27,8 +29,15 @@ class Progress:
             self.bar.close()
 
     def __call__(self, done, total):
+        raise_received()
         if self.quiet:
             return
+        try:
+            self._show(done, total)
+        except OSError:  # whoever read stderr is gone: no reason to stop the job
+            self.quiet, self.bar = True, None
+
+    def _show(self, done, total):
         if self.stream.isatty():
             if self.bar is None:
                 # In a terminal that gives no size tqdm draws nothing; shutil falls back to 80 x 24.

@@ -1,5 +1,6 @@
 """What augment and render have in common: write OUT, with progress, and sum up."""
 
+import contextlib
 import json
 
 import click
@@ -31,8 +32,9 @@ def write(source, out, options, *, dry_run, quiet, as_json, **run):
         with Progress(quiet) as progress:
             record = augment(source, out, options, progress=progress, **run)
     if not quiet:
-        for line in summary(record, out):
-            click.echo(line, err=True)
+        with contextlib.suppress(OSError):  # whoever read stderr is gone, the job is done
+            for line in summary(record, out):
+                click.echo(line, err=True)
     if as_json:
         click.echo(json.dumps({"out": out, **record}, ensure_ascii=False))
     if record["counts"]["rejected"] and run["on_error"] != "skip" and not dry_run:
