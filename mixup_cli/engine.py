@@ -77,7 +77,7 @@ def _follow_parent():
 
 def run(workers, function, jobs, on_wait=lambda: None, recover=None, tick=0.2):
     """Yield function(job) for every job as they finish, on `workers` processes (0: in this one), at
-    most two jobs for each at a time.
+    most one more than there are processes at a time.
 
     on_wait is called every `tick` seconds while nothing finishes. If a worker dies, the jobs that
     were under way are tried again, each alone; recover(job) of one that kills its worker alone too
@@ -91,7 +91,7 @@ def run(workers, function, jobs, on_wait=lambda: None, recover=None, tick=0.2):
         source = iter([suspects.popleft()]) if alone else jobs
         try:
             with open_executor(min(workers, 1) if alone else workers) as executor:
-                yield from _run(executor, function, source, waiting, max(1, 2 * workers), on_wait, tick)
+                yield from _run(executor, function, source, waiting, workers + 1, on_wait, tick)
             if not alone:
                 return
         except BrokenProcessPool as e:
