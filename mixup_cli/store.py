@@ -121,14 +121,12 @@ class Store:
             raise
 
     def clear(self):
-        """Remove what an earlier run left, its mark of completion first."""
-        for name in TABLES:
-            (self.out / name).unlink(missing_ok=True)
+        """Remove what an earlier run left, what says that it is worth anything first."""
+        for path in (self.work / RUN, *(self.out / name for name in TABLES)):
+            path.unlink(missing_ok=True)
         for folder in (self.out / "images", self.work / "staging", self.work / "reports"):
             if folder.is_dir():
                 shutil.rmtree(folder)
-        for name in (RUN, SOURCES):
-            (self.work / name).unlink(missing_ok=True)
 
     def tidy(self):
         """Remove what a run left that was killed after its last step but one."""
@@ -140,10 +138,13 @@ class Store:
         """Begin a run, or continue the one that is there.
 
         identity: what decides its bytes, names and values; sources: an iterator of (source,
-        state) sorted by source, the state a tuple of str. Raises MismatchError with what differs from the run that is there.
+        state) sorted by source, the state a tuple of str. Raises MismatchError with what differs
+        from the run that is there.
         """
         lock = _lock(self.work / "begin", wait=True)  # several parts begin at the same time
         try:
+            if not (self.work / RUN).exists():  # shards of a run that was being cleared are not ours
+                self.clear()
             (self.out / "images").mkdir(exist_ok=True)
             (self.work / "reports").mkdir(exist_ok=True)
             shutil.rmtree(self.staging, ignore_errors=True)

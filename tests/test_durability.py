@@ -145,6 +145,26 @@ def test_killed_at_each_call_of_the_store(source, whole, tmp_path, monkeypatch, 
     assert fatal > 2
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_killed_while_an_earlier_run_is_cleared(source, whole, tmp_path, monkeypatch, complete):
+    """No shard of the other run may be taken for one of this."""
+    out, other = tmp_path / "out", Options(PlanOptions(seed=1))
+    if complete:
+        augment(source, out, other, jobs=0)
+    else:
+        begun(source, out, other)
+
+    def deadly(*args, **kwargs):
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(store.shutil, "rmtree", deadly)
+        augment(source, out, jobs=0, overwrite=True)
+    assert any((out / "images").iterdir())
+    augment(source, out, jobs=0, resume=True)
+    assert tree(out) == whole
+
+
 def begun(source, out, options=Options(), **run):
     """An unfinished run with two shards."""
     with pytest.raises(Killed):
