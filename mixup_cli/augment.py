@@ -1,43 +1,25 @@
 """The straight line: dataset, plan, shards, tables."""
 
-import hashlib
-import json
 import os
-import platform
 import time
-from dataclasses import asdict, dataclass, replace
-from importlib import metadata
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mixup_cli import __version__, engine
-from mixup_cli.canvas import Canvas
-from mixup_cli.dataset import ReadOptions, read_dataset
-from mixup_cli.errors import InputError, MismatchError, RejectedError, StoppedError
+from mixup_cli import engine
+from mixup_cli.dataset import read_dataset
+from mixup_cli.errors import InputError, RejectedError, StoppedError, describe
 from mixup_cli.plan import PlanOptions, csv_rows, header, make_plan, read_plan
+from mixup_cli.provenance import Options, completed_record, identity, run_record, source_states
 from mixup_cli.render import ShardJob, SourceCache, load_source, render_rows, render_shard
-from mixup_cli.store import Store, file_digest, read_record
-from mixup_cli.tables import is_wide, label_header, label_mass, label_rows
+from mixup_cli.store import Store
+from mixup_cli.tables import is_wide, label_header, label_rows
 
 ON_ERROR = ("reject", "skip", "fail")
 DISK_BLOCK = 4096  # what a small file takes up on nearly every file system
 SAMPLE_ROWS = 24  # rows that a dry run renders to estimate the size of all
 ATTEMPTS = 2  # more at a shard whose worker dies, when none of its sources is at fault
 ENOUGH_COPIES = 4  # fewer, without the originals, trained worse than no mixup at all (README)
-
-
-@dataclass(frozen=True)
-class Options:
-    """What decides the bytes of a run.
-
-    plan: how pairs and lam are drawn, or the path of a plan's CSV, "-" for standard input; canvas:
-    how sources become pixels; label_format: one of LABEL_FORMATS; read: how labels are read.
-    """
-
-    plan: PlanOptions | str = PlanOptions()
-    canvas: Canvas = Canvas()
-    label_format: str = "auto"
-    read: ReadOptions = ReadOptions()
 
 
 @dataclass(frozen=True)
@@ -85,63 +67,18 @@ def augment(source, out, options=Options(), *, progress=lambda done, total: None
     store = Store(out, run.part)
     dataset, plan = check_and_plan(source, store, options, run)
     if store.is_complete() and run.continues:
-        return _complete_already(dataset, plan, store, options)
+        record = completed_record(dataset, plan, options, store.out)
+        store.tidy()
+        return record
     try:
         with store:
             if run.overwrite:
                 store.clear()
-            store.begin(_identity(dataset, plan, options), _states(dataset, run.hash_inputs))
+            store.begin(identity(dataset, plan, options), source_states(dataset, run.hash_inputs))
             return _render(dataset, plan, store, options, run, progress)
     except OSError as e:
-        raise StoppedError(
-            f"{e.filename or out}: {e.strerror or e}; mend that, then run again with --resume"
-        ) from e
-
-
-def _identity(dataset, plan, options):
-    """What decides the bytes of a run, by name; `plan` is a digest of its rows and their labels."""
-    digest = hashlib.blake2b(digest_size=16)
-    weights = [plan.lam] if plan.label_lam is None else [plan.lam, plan.label_lam]
-    labels = [dataset.label_start, dataset.label, np.ascontiguousarray(dataset.weight)]
-    for array in (plan.source_a, plan.source_b, *weights, plan.shard_start, *labels):
-        digest.update(array)
-    digest.update("\n".join(map(plan.folder, range(plan.num_shards))).encode())
-    versions_now = versions()
-    versions_now.pop("python")
-    return {
-        **_options(dataset, options), **versions_now, "classes": list(dataset.classes),
-        "outputs": len(plan), "plan": digest.hexdigest(),
-    }
-
-
-def _states(dataset, hash_inputs):
-    """(source, state) of every source: its size, and its time of change or its content."""
-    for source in dataset.sources:
-        path = os.path.join(dataset.root, source)
-        try:
-            status = os.stat(path)
-            content = file_digest(path) if hash_inputs else str(status.st_mtime_ns)
-            yield source, (str(status.st_size), content)
-        except OSError as e:  # the worker that needs it will reject it
-            yield source, ("", e.strerror)
-
-
-def _complete_already(dataset, plan, store, options):
-    """The record of the run that is there, if it is this one."""
-    record = read_record(store.out)
-    now = {**_options(dataset, options), "sources": len(dataset.sources), "planned": len(plan)}
-    then = {**record["options"], **record["counts"]}
-    different = [
-        f"{name} {then.get(name)} then, {value} now"
-        for name, value in json.loads(json.dumps(now)).items() if then.get(name) != value
-    ]
-    if different:
-        raise MismatchError(
-            f"{store.out}: holds a complete run of other options: {'; '.join(different)}; choose"
-            " another output folder, or start again by --overwrite"
-        )
-    store.tidy()
-    return record
+        again = "--resume" if run.part is None else "the same --part"
+        raise StoppedError(f"{describe(e, out)}, then run again with {again}") from e
 
 
 def check_and_plan(source, store, options, run):
@@ -149,7 +86,7 @@ def check_and_plan(source, store, options, run):
     try:
         store.check(source, run.overwrite, run.continues)
     except OSError as e:
-        raise InputError(f"{e.filename or store.out}: {e.strerror}; mend that first") from e
+        raise InputError(f"{describe(e, store.out)} first") from e
     dataset, plan = read_and_plan(source, options)
     if source is None:  # a list of files, anywhere: none of them may lie in the output folder
         out = os.path.join(os.path.realpath(store.out), "")
@@ -167,7 +104,7 @@ def read_and_plan(source, options):
     try:
         dataset = read_dataset(source, options.read)
     except OSError as e:
-        raise InputError(f"{e.filename or source}: {e.strerror}; mend that first") from e
+        raise InputError(f"{describe(e, source)} first") from e
     if isinstance(options.plan, PlanOptions):
         return dataset, make_plan(dataset.class_of(), options.plan, dataset.classes)
     return dataset, read_plan(options.plan, dataset)
@@ -288,7 +225,7 @@ def _finish(dataset, plan, store, options, rejects, dropped):
     )))
     if rejects:
         store.write_csv("rejects.csv", ("source", "reason"), sorted(rejects.items()))
-    return store.complete(_record(dataset, plan, options, rejects, kept))
+    return store.complete(run_record(dataset, plan, options, rejects, kept))
 
 
 def _rows_of(plan, kept, table):
@@ -296,62 +233,6 @@ def _rows_of(plan, kept, table):
     for shard in range(plan.num_shards):
         rows = plan.rows(shard)
         yield from table(shard, (rows.start + np.flatnonzero(kept[rows.start : rows.stop])).tolist())
-
-
-def _record(dataset, plan, options, rejects, kept):
-    """What mixup.json holds. No time, no path, no number of workers: they decide no byte."""
-    return {
-        "command": "augment" if isinstance(options.plan, PlanOptions) else "render",
-        "options": _options(dataset, options),
-        "versions": versions(),
-        "counts": {
-            "classes": len(dataset.classes),
-            "sources": len(dataset.sources),
-            "rejected": len(rejects),
-            "planned": len(plan),
-            "outputs": int(np.count_nonzero(kept)),
-            "originals": int(np.count_nonzero(kept & ~plan.mixed)),
-            "shards": plan.num_shards,
-            "share_equal_to_source": round(plan.share_equal_to_source(), 4),
-            "skipped": {kind: len(paths) for kind, paths in dataset.skipped.items()},
-        },
-        "notes": list(plan.notes),
-        "label_mass": [
-            {"class": name, "before": round(float(before), 3), "after": round(float(after), 3)}
-            for name, before, after in zip(
-                dataset.classes, *label_mass(dataset, plan, kept), strict=True
-            )
-        ],
-    }
-
-
-def _options(dataset, options):
-    made = isinstance(options.plan, PlanOptions)
-    canvas = options.canvas
-    return {
-        **(asdict(options.plan) if made else {}),
-        "size": list(canvas.size) if canvas.size else None,
-        "fit": canvas.fit,
-        "mode": canvas.mode,
-        "background": "#%02x%02x%02x" % canvas.background,
-        "max_pixels": canvas.max_pixels,
-        "label_format": options.label_format,
-        "reader": dataset.reader,
-        "split": options.read.split,
-        "include_class": list(options.read.include),
-        "exclude_class": list(options.read.exclude),
-    }
-
-
-def versions():
-    """The versions that decide the bytes: ours, Python's and the codecs'."""
-    found = {"mixup_cli": __version__, "python": platform.python_version()}
-    for package in ("numpy", "pillow", "isal", "simplejpeg"):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = None
-    return found
 
 
 def dry_run(source, out, options=Options(), **run):
@@ -369,7 +250,7 @@ def dry_run(source, out, options=Options(), **run):
         sizes += [len(png) for _, png in render_rows(job, cache)]
         rejects |= cache.rejects
     blocks = [-(-size // DISK_BLOCK) * DISK_BLOCK for size in sizes]
-    record = _record(dataset, plan, options, rejects, np.ones(len(plan), bool))
+    record = run_record(dataset, plan, options, rejects, np.ones(len(plan), bool))
     record["dry_run"] = True
     record["counts"]["estimated_bytes"] = round(np.mean(blocks) * len(plan)) if blocks else None
     return record

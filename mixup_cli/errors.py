@@ -1,5 +1,7 @@
 """What can go wrong that is not our bug. One string each, so that every error survives pickling."""
 
+import errno
+
 
 class MixupError(Exception):
     """Anything the user can act on; the message says where, what, and what to do."""
@@ -38,3 +40,25 @@ class LockedError(MixupError):
 
 class MismatchError(MixupError):
     """--resume does not match the run that is there."""
+
+
+ADVICE = {
+    errno.ENOSPC: "free space or inodes there",
+    errno.EFBIG: "raise the limit on a file's size (ulimit -f)",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "let the system have more open files",
+    errno.ENOMEM: "free memory, or give fewer --jobs",
+    errno.EAGAIN: "let the user have more processes (ulimit -u), or give fewer --jobs",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it accessible",
+    errno.EIO: "check that disk, which may have lost what was written to it",
+}
+if hasattr(errno, "EDQUOT"):  # Windows has none
+    ADVICE[errno.EDQUOT] = "free space or raise the quota there"
+
+
+def describe(error, where=None):
+    """An OSError in one line: the file it names, or `where`, the reason, and what to do."""
+    path = error.filename or where
+    place = f"{path}: " if path is not None else ""
+    return f"{place}{error.strerror or error}; {ADVICE.get(error.errno, 'mend that')}"

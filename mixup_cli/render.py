@@ -1,6 +1,7 @@
 """Rendering: the rows of a shard become a folder of PNGs. Pure, picklable, a worker's whole world."""
 
 import contextlib
+import errno
 import os
 import signal
 import stat
@@ -9,16 +10,24 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mixup_cli import store
 from mixup_cli.canvas import Canvas, match, prepare
 from mixup_cli.codec import decode, encode_pngs
 from mixup_cli.errors import SourceError
 from mixup_cli.kernel import blend
+from mixup_cli.store import StagedShard
 
 CACHE_BYTES = 64_000_000  # decoded sources a worker keeps
 BYTES_A_PIXEL, HEADER_BYTES = 8, 10_000_000  # 16-bit RGBA is the widest; profiles and thumbnails
 BLOCK_BYTES = 400_000  # pixels blended and encoded at once: a few images that stay in the CPU's cache
 
+# Reasons why a source cannot be read that are no fault of its own: they stop the run, to be resumed.
+# EIO is not among them, one bad sector shall cost one image.
+_NOT_ITS_FAULT = {
+    getattr(errno, name, None) for name in (
+        "EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "ESTALE", "ETIMEDOUT", "ENOTCONN", "ECONNRESET",
+        "ECONNABORTED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH",
+    )
+}
 _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -61,7 +70,8 @@ class ShardResult:
 
 def read_source(path, max_pixels):
     """The bytes of a source. Raises SourceError for what is no regular file (a FIFO would block
-    for ever), or larger than max_pixels uncompressed in any format that we read."""
+    for ever), or larger than max_pixels uncompressed in any format that we read; OSError if not the
+    source is at fault but this machine or a network."""
     most = max_pixels * BYTES_A_PIXEL + HEADER_BYTES
     try:
         with open(os.open(path, _OPEN), "rb") as file:
@@ -72,26 +82,22 @@ def read_source(path, max_pixels):
                 raise SourceError(f"{status.st_size:,} bytes are more than an image may have, {most:,}")
             return file.read(most)
     except OSError as e:
+        if e.errno in _NOT_ITS_FAULT:
+            raise OSError(e.errno, e.strerror, os.fspath(path)) from e
         raise SourceError(f"cannot be read: {e.strerror}") from e
 
 
 def render_shard(job):
     """Render a shard into the staging folder and commit it."""
     cache = SourceCache(job)
-    staging = store.stage(job.staging, job.folder)
     dropped, num_bytes = set(range(len(job.files))), 0
-    try:
+    with StagedShard(job.out, job.staging, job.folder, job.sync) as shard:
         for row, png in render_rows(job, cache):
-            with open(os.path.join(staging, job.files[row]), "wb") as file:
-                file.write(png)
+            shard.write(job.files[row], png)
             dropped.discard(row)
             num_bytes += len(png)
         dropped = sorted(dropped)
-        report = {"dropped": dropped, "rejects": cache.rejects} if cache.rejects else {}
-        store.commit(job.out, staging, job.folder, report, job.sync)
-    except BaseException:
-        store.discard(staging)
-        raise
+        shard.commit({"dropped": dropped, "rejects": cache.rejects} if cache.rejects else {})
     return ShardResult(job.shard, dropped, cache.rejects, num_bytes, cache.decodes)
 
 

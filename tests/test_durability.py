@@ -17,10 +17,10 @@ import pytest
 from PIL import Image
 
 from helpers import noise, read_csv, tree, write_dataset
-from mixup_cli import store
 from mixup_cli.augment import Options, augment
 from mixup_cli.errors import LockedError, MismatchError, StoppedError
 from mixup_cli.plan import PlanOptions
+from mixup_cli.store import Store, disk, folder, shard
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and file systems")
 COMMAND = [sys.executable, "-W", "error", "-m", "mixup_cli", "augment"]
@@ -111,11 +111,14 @@ class Killed(BaseException):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["_sync_tree", "_sync_folder", "_replacing", "stage", "commit"])
+@pytest.mark.parametrize("place, name", [
+    (disk.Sync, "__call__"), (disk, "sync_folder"), (disk, "replacing"), (os, "rename"),
+    (shard.StagedShard, "__init__"), (shard.StagedShard, "commit"),
+])
 @pytest.mark.parametrize("after", [False, True])
-def test_killed_at_each_call_of_the_store(source, whole, tmp_path, monkeypatch, name, after):
+def test_killed_at_each_call_of_the_store(source, whole, tmp_path, monkeypatch, place, name, after):
     """At its first, second, … call, before and after it; then resumed."""
-    real = getattr(store, name)
+    real = getattr(place, name)
     for fatal in range(1, 40):
         calls = 0
 
@@ -131,9 +134,9 @@ def test_killed_at_each_call_of_the_store(source, whole, tmp_path, monkeypatch, 
 
         out = tmp_path / "out"
         with monkeypatch.context() as patch:
-            patch.setattr(store, name, deadly)
+            patch.setattr(place, name, deadly)
             # SIGKILL runs no clean-up: what discards a shard when an error passes must not either.
-            patch.setattr(store, "discard", lambda staging: None)
+            patch.setattr(shard, "discard", lambda staging: None)
             try:
                 augment(source, out, jobs=0)
                 break
@@ -158,7 +161,7 @@ def test_killed_while_an_earlier_run_is_cleared(source, whole, tmp_path, monkeyp
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(store.shutil, "rmtree", deadly)
+        patch.setattr(folder.shutil, "rmtree", deadly)
         augment(source, out, jobs=0, overwrite=True)
     assert any((out / "images").iterdir())
     augment(source, out, jobs=0, resume=True)
@@ -277,12 +280,12 @@ def test_parts_at_once_and_whoever_resumes_finishes(source, whole, tmp_path):
 
 
 def test_a_part_that_runs_twice_at_once_is_refused(source, tmp_path):
-    with store.Store(tmp_path / "out", (1, 2)):
-        with store.Store(tmp_path / "out", (2, 2)):
+    with Store(tmp_path / "out", (1, 2)):
+        with Store(tmp_path / "out", (2, 2)):
             pass
-        with pytest.raises(LockedError), store.Store(tmp_path / "out", (1, 2)):
+        with pytest.raises(LockedError), Store(tmp_path / "out", (1, 2)):
             pass
-        with pytest.raises(LockedError), store.Store(tmp_path / "out"):
+        with pytest.raises(LockedError), Store(tmp_path / "out"):
             pass
 
 
@@ -304,8 +307,8 @@ def test_files_that_somebody_else_put_into_a_shard(source, tmp_path):
 
 def test_without_sync_the_files_are_the_same(source, whole, tmp_path, monkeypatch):
     calls = []
-    real = store._sync_tree
-    monkeypatch.setattr(store, "_sync_tree", lambda folder: calls.append(folder) or real(folder))
+    real = disk.Sync.__call__
+    monkeypatch.setattr(disk.Sync, "__call__", lambda sync: calls.append(sync.folder) or real(sync))
     augment(source, tmp_path / "a", jobs=0)
     assert len(calls) == 9
     augment(source, tmp_path / "b", jobs=0, sync=False)

@@ -18,13 +18,15 @@ MAY_IMPORT = {
     "tables": {"errors", "kernel", "dataset", "plan"},
     "codec": {"errors"},
     "canvas": {"errors", "codec"},
-    "store": {"errors"},
+    "store": {"errors", "store"},
     "render": RENDER,
     "engine": {"errors"},
-    "augment": RENDER | {"tables", "render", "engine", "__init__"},
+    "provenance": RENDER | {"tables", "__init__"},
+    "augment": RENDER | {"tables", "provenance", "render", "engine"},
     "inspect": RENDER | {"render", "engine"},
     "verify": RENDER | {"tables", "render", "engine", "augment"},
-    "cli": RENDER | {"tables", "render", "engine", "augment", "inspect", "verify", "cli", "__init__"},
+    "cli": RENDER | {"tables", "provenance", "render", "engine", "augment", "inspect", "verify",
+            "cli", "__init__"},
 }
 ONLY_IN = {
     "click": {"cli"}, "tqdm": {"cli"}, "simplejpeg": {"codec"}, "isal": {"codec"},

@@ -84,6 +84,11 @@ class Commands(click.Group):
             ctx.exit(0)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except OSError as e:
+            if ctx.meta.get("debug"):
+                traceback.print_exc()
+            click.echo(f"Error: {one_line(errors.describe(e))}", err=True)
+            ctx.exit(4)
         except Exception as e:
             if ctx.meta.get("debug"):
                 traceback.print_exc()

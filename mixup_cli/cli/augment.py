@@ -27,7 +27,7 @@ def command(paths, plan, read, canvas, label_format, **flags):
     lam * a + (1 - lam) * b, pixels and labels alike; OUT/labels.csv holds the soft labels,
     OUT/metadata.csv the sources and lam.
     """
-    from mixup_cli.augment import Options
+    from mixup_cli.provenance import Options
 
     source, out = in_and_out(paths, read, "IN and OUT, two folders")
     write(source, out, Options(plan, canvas, label_format, read), **flags)

@@ -27,7 +27,7 @@ def command(ctx, paths, read, canvas, label_format, **flags):
     lam, and may have file_name, label_a, label_b, label_lam. Rows may be dropped, added, edited
     and reordered; lam is rounded to 6 decimals. Without file_name, files are numbered by row.
     """
-    from mixup_cli.augment import Options
+    from mixup_cli.provenance import Options
 
     *paths, plan, out = in_and_out(paths, read, "IN, PLAN and OUT")
     canvas = _earlier_canvas(ctx, plan, canvas)

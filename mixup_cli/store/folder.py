@@ -1,33 +1,19 @@
-"""The output folder: lock, staging, commit, tables, mixup.json.
-
-A shard is written into .mixup/staging/, synced once, and renamed into images/ in one step: a folder
-under images/ is complete and on stable storage, and nothing else is. Every other file is written
-under a temporary name, synced and renamed. mixup.json comes last: it means complete.
-"""
+"""The output folder of a run: may it be written, is it the same run, what is there, what is left."""
 
 import contextlib
 import csv
-import ctypes
-import errno
-import hashlib
 import itertools
 import json
 import os
 import re
 import shutil
-import sys
-import uuid
 from pathlib import Path
 
-from mixup_cli.errors import InputError, LockedError, MismatchError, StoppedError
+from mixup_cli.errors import InputError, MismatchError, StoppedError
+from mixup_cli.store import disk
+from mixup_cli.store.record import file_digest, sealed
+from mixup_cli.store.shard import WORK
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-    import msvcrt
-
-WORK = ".mixup"
 RUN, SOURCES = "run.json", "sources.csv"  # in WORK: what an unfinished run is
 TABLES = ("mixup.json", "metadata.csv", "labels.csv", "classes.txt", "rejects.csv")
 _SHARD = re.compile(r"\d{5,}")
@@ -112,10 +98,10 @@ class Store:
     def _lock(self):
         """A whole run holds the folder alone; parts share it, each part alone."""
         if self.part is None:
-            return [_lock(self.work / "lock")]
-        shared = _lock(self.work / "lock", shared=True)
+            return [disk.lock(self.work / "lock")]
+        shared = disk.lock(self.work / "lock", shared=True)
         try:
-            return [shared, _lock(self.work / "lock-{}-of-{}".format(*self.part))]
+            return [shared, disk.lock(self.work / "lock-{}-of-{}".format(*self.part))]
         except BaseException:
             os.close(shared)
             raise
@@ -141,7 +127,7 @@ class Store:
         state) sorted by source, the state a tuple of str. Raises MismatchError with what differs
         from the run that is there.
         """
-        lock = _lock(self.work / "begin", wait=True)  # several parts begin at the same time
+        lock = disk.lock(self.work / "begin", wait=True)  # several parts begin at the same time
         try:
             if not (self.work / RUN).exists():  # shards of a run that was being cleared are not ours
                 self.clear()
@@ -152,9 +138,9 @@ class Store:
             if (self.work / RUN).exists():
                 self._compare(identity, sources)
                 return
-            with _replacing(self.work / SOURCES) as file:
+            with self._replacing(SOURCES, self.work) as file:
                 csv.writer(file, lineterminator="\n").writerows((s, *state) for s, state in sources)
-            with _replacing(self.work / RUN) as file:
+            with self._replacing(RUN, self.work) as file:
                 json.dump(identity, file, indent=2, ensure_ascii=False)
         finally:
             os.close(lock)
@@ -195,6 +181,9 @@ class Store:
                 " writes there; remove that folder and run again with --resume"
             )
 
+    def _replacing(self, name, folder=None):
+        return disk.replacing((folder or self.out) / name, self.work / f"{name}.part")
+
     def staged(self):
         """How many outputs lie in shards not yet committed: progress inside a shard."""
         with contextlib.suppress(OSError):  # a shard may be renamed under our eyes
@@ -203,12 +192,12 @@ class Store:
 
     def write_text(self, name, text):
         """Write a small file in one step."""
-        with _replacing(self.out / name) as file:
+        with self._replacing(name) as file:
             file.write(text)
 
     def write_csv(self, name, header, rows):
         """Write a table in one step; `rows` may be a generator of any length."""
-        with _replacing(self.out / name) as file:
+        with self._replacing(name) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(header)
             writer.writerows(rows)
@@ -219,41 +208,12 @@ class Store:
         digests = {name: file_digest(self.out / name) for name in sorted(tables)}
         text = sealed({**record, "digests": digests})
         self.write_text("mixup.json", text)
-        if fcntl is None:  # Windows does not remove an open file
+        if not disk.REMOVES_OPEN_FILES:
             for lock in self._locks:
                 os.close(lock)
             self._locks = []
         shutil.rmtree(self.work)
         return json.loads(text)
-
-
-def sealed(record):
-    """The text of mixup.json: the record, and last the digest of the text without that line."""
-    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    return json.dumps({**record, "digest": digest}, indent=2, ensure_ascii=False) + "\n"
-
-
-def read_record(folder):
-    """What mixup.json of an output folder holds. Raises InputError if it is not there as written."""
-    path = Path(folder, "mixup.json")
-    try:
-        text = path.read_bytes()
-        record = json.loads(text)
-        record.pop("digest")
-    except OSError as e:
-        raise InputError(f"{path}: {e.strerror}; this is no complete output of a run") from e
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as e:
-        raise InputError(f"{path}: damaged, not as a run wrote it") from e
-    if sealed(record).encode() != text:
-        raise InputError(f"{path}: damaged, its digest does not hold")
-    return record
-
-
-def file_digest(path):
-    """BLAKE2b of a file, 16 bytes in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _nested(a, b):
@@ -283,112 +243,3 @@ def _changes(then, now):
 
 def _value(value):
     return "none" if value is None else value
-
-
-def stage(staging, folder):
-    """Make the folder that a shard is written into, under a name nobody else uses."""
-    path = Path(staging, f"{folder}-{uuid.uuid4().hex[:8]}")
-    path.mkdir()
-    return path
-
-
-def commit(out, staging, folder, report, sync=True):
-    """Make a staged shard durable, then visible in one step.
-
-    report: {"dropped": positions, "rejects": reasons} of rows that are not there, kept for a
-    resumed run; empty if all are.
-    """
-    final = Path(out, "images", folder)
-    if report:
-        with _replacing(Path(out, WORK, "reports", f"{folder}.json"), staging) as file:
-            json.dump(report, file)
-    if sync:
-        _sync_tree(staging)
-    if final.exists():  # its worker died after the commit, and it was rendered again
-        discard(staging)
-        return
-    os.rename(staging, final)
-    if sync:
-        _sync_folder(final.parent)
-
-
-def discard(staging):
-    """Drop a shard that is not to be committed."""
-    shutil.rmtree(staging, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _replacing(path, beside=None):
-    """A text file that appears under its name only when complete and on stable storage; written
-    first into a folder beside which nobody else writes."""
-    partial = Path(f"{beside or path}.part") if beside or WORK in path.parts else (
-        path.parent / WORK / f"{path.name}.part"
-    )
-    with open(partial, "w", encoding="utf-8", newline="") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-    _sync_folder(path.parent)
-
-
-def _lock(path, shared=False, wait=False):
-    """Take the lock that the kernel releases when its holder ends, however it ends."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-        try:
-            if fcntl is not None:
-                kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-                fcntl.flock(descriptor, kind if wait else kind | fcntl.LOCK_NB)
-            elif not shared:  # Windows has no shared lock: parts are kept apart by their own
-                msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-        except OSError as e:
-            os.close(descriptor)
-            if e.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
-                raise StoppedError(f"{path}: cannot be locked ({e.strerror})") from e
-            raise LockedError(
-                f"{path.parent.parent}: another run is writing here; wait for it, or choose another"
-                " output folder"
-            ) from e
-        # A run that completed in between has removed the file we locked: take the new one.
-        if fcntl is None or _is_file(path, descriptor):
-            return descriptor
-        os.close(descriptor)
-
-
-def _is_file(path, descriptor):
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def _sync_tree(folder):
-    """Bring a folder's files to stable storage: once for all where the system can (Linux)."""
-    if sys.platform == "linux":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            if _libc().syncfs(descriptor):
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(folder))
-        finally:
-            os.close(descriptor)
-        return
-    for path in Path(folder).iterdir():
-        with open(path, "rb+") as file:
-            os.fsync(file.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder):
-    """Bring a folder's entries (a rename) to stable storage; Windows has no such call."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _libc():
-    return ctypes.CDLL(None, use_errno=True)

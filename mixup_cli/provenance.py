@@ -1,0 +1,133 @@
+"""What a run is: its options, versions, plan and sources, as mixup.json and --resume know them."""
+
+import hashlib
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from importlib import metadata
+
+import numpy as np
+
+from mixup_cli import __version__
+from mixup_cli.canvas import Canvas
+from mixup_cli.dataset import ReadOptions
+from mixup_cli.errors import MismatchError
+from mixup_cli.plan import PlanOptions
+from mixup_cli.store import file_digest, read_record
+from mixup_cli.tables import label_mass
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides the bytes of a run.
+
+    plan: how pairs and lam are drawn, or the path of a plan's CSV, "-" for standard input; canvas:
+    how sources become pixels; label_format: one of LABEL_FORMATS; read: how labels are read.
+    """
+
+    plan: PlanOptions | str = PlanOptions()
+    canvas: Canvas = Canvas()
+    label_format: str = "auto"
+    read: ReadOptions = ReadOptions()
+
+
+def identity(dataset, plan, options):
+    """What decides the bytes of a run, by name; `plan` is a digest of its rows and their labels."""
+    digest = hashlib.blake2b(digest_size=16)
+    weights = [plan.lam] if plan.label_lam is None else [plan.lam, plan.label_lam]
+    labels = [dataset.label_start, dataset.label, np.ascontiguousarray(dataset.weight)]
+    for array in (plan.source_a, plan.source_b, *weights, plan.shard_start, *labels):
+        digest.update(array)
+    digest.update("\n".join(map(plan.folder, range(plan.num_shards))).encode())
+    versions_now = versions()
+    versions_now.pop("python")
+    return {
+        **options_record(dataset, options), **versions_now, "classes": list(dataset.classes),
+        "outputs": len(plan), "plan": digest.hexdigest(),
+    }
+
+
+def source_states(dataset, hash_inputs):
+    """(source, state) of every source: its size, and its time of change or its content."""
+    for source in dataset.sources:
+        path = os.path.join(dataset.root, source)
+        try:
+            status = os.stat(path)
+            content = file_digest(path) if hash_inputs else str(status.st_mtime_ns)
+            yield source, (str(status.st_size), content)
+        except OSError as e:  # the worker that needs it will reject it
+            yield source, ("", e.strerror)
+
+
+def completed_record(dataset, plan, options, out):
+    """The record of the run that is there, if it is this one."""
+    record = read_record(out)
+    now = {**options_record(dataset, options), "sources": len(dataset.sources), "planned": len(plan)}
+    then = {**record["options"], **record["counts"]}
+    different = [
+        f"{name} {then.get(name)} then, {value} now"
+        for name, value in json.loads(json.dumps(now)).items() if then.get(name) != value
+    ]
+    if different:
+        raise MismatchError(
+            f"{out}: holds a complete run of other options: {'; '.join(different)}; choose"
+            " another output folder, or start again by --overwrite"
+        )
+    return record
+
+
+def run_record(dataset, plan, options, rejects, kept):
+    """What mixup.json holds. No time, no path, no number of workers: they decide no byte."""
+    return {
+        "command": "augment" if isinstance(options.plan, PlanOptions) else "render",
+        "options": options_record(dataset, options),
+        "versions": versions(),
+        "counts": {
+            "classes": len(dataset.classes),
+            "sources": len(dataset.sources),
+            "rejected": len(rejects),
+            "planned": len(plan),
+            "outputs": int(np.count_nonzero(kept)),
+            "originals": int(np.count_nonzero(kept & ~plan.mixed)),
+            "shards": plan.num_shards,
+            "share_equal_to_source": round(plan.share_equal_to_source(), 4),
+            "skipped": {kind: len(paths) for kind, paths in dataset.skipped.items()},
+        },
+        "notes": list(plan.notes),
+        "label_mass": [
+            {"class": name, "before": round(float(before), 3), "after": round(float(after), 3)}
+            for name, before, after in zip(
+                dataset.classes, *label_mass(dataset, plan, kept), strict=True
+            )
+        ],
+    }
+
+
+def options_record(dataset, options):
+    made = isinstance(options.plan, PlanOptions)
+    canvas = options.canvas
+    return {
+        **(asdict(options.plan) if made else {}),
+        "size": list(canvas.size) if canvas.size else None,
+        "fit": canvas.fit,
+        "mode": canvas.mode,
+        "background": "#%02x%02x%02x" % canvas.background,
+        "max_pixels": canvas.max_pixels,
+        "label_format": options.label_format,
+        "reader": dataset.reader,
+        "split": options.read.split,
+        "include_class": list(options.read.include),
+        "exclude_class": list(options.read.exclude),
+    }
+
+
+def versions():
+    """The versions that decide the bytes: ours, Python's and the codecs'."""
+    found = {"mixup_cli": __version__, "python": platform.python_version()}
+    for package in ("numpy", "pillow", "isal", "simplejpeg"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = None
+    return found

@@ -1,0 +1,12 @@
+"""The output folder: lock, staging, commit, tables, mixup.json.
+
+A shard is written into .mixup/staging/, synced once, and renamed into images/ in one step: a folder
+under images/ is complete and on stable storage, and nothing else is. Every other file is written
+under a temporary name, synced and renamed. mixup.json comes last: it means complete.
+"""
+
+from mixup_cli.store.folder import TABLES, Store
+from mixup_cli.store.record import file_digest, read_record, sealed
+from mixup_cli.store.shard import StagedShard
+
+__all__ = ["TABLES", "StagedShard", "Store", "file_digest", "read_record", "sealed"]

@@ -1,0 +1,115 @@
+"""What the operating system is asked for: locks, stable storage, and files that appear whole."""
+
+import contextlib
+import ctypes
+import errno
+import os
+import sys
+from pathlib import Path
+
+from mixup_cli.errors import LockedError, StoppedError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+    import msvcrt
+
+REMOVES_OPEN_FILES = fcntl is not None
+
+
+def lock(path, shared=False, wait=False):
+    """Take the lock that the kernel releases when its holder ends, however it ends; returns the
+    descriptor that holds it. path: a file of a work folder, out/.mixup/."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        try:
+            if fcntl is not None:
+                kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+                fcntl.flock(descriptor, kind if wait else kind | fcntl.LOCK_NB)
+            elif not shared:  # Windows has no shared lock: parts are kept apart by their own
+                msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+        except OSError as e:
+            os.close(descriptor)
+            if e.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
+                raise StoppedError(f"{path}: cannot be locked ({e.strerror})") from e
+            raise LockedError(
+                f"{path.parent.parent}: another run is writing here; wait for it, or choose another"
+                " output folder"
+            ) from e
+        # A run that completed in between has removed the file we locked: take the new one.
+        if fcntl is None or _is_file(path, descriptor):
+            return descriptor
+        os.close(descriptor)
+
+
+def _is_file(path, descriptor):
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+@contextlib.contextmanager
+def naming(path):
+    """Say of which file an OSError speaks: of a write, a full disk for one, the system does not."""
+    try:
+        yield
+    except OSError as e:
+        raise OSError(e.errno, e.strerror, e.filename or os.fspath(path)) from e
+
+
+@contextlib.contextmanager
+def replacing(path, partial):
+    """A text file that appears under its name only when complete and on stable storage; until then
+    it is `partial`, on the same file system, where nobody else writes."""
+    with naming(partial), open(partial, "w", encoding="utf-8", newline="") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+    sync_folder(path.parent)
+
+
+class Sync:
+    """Brings the files of a folder to stable storage when called: once for all on Linux.
+
+    syncfs reports what failed since the folder was opened: make it before the files are written.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.descriptor = os.open(folder, os.O_RDONLY) if sys.platform == "linux" else None
+
+    def __call__(self):
+        if self.descriptor is not None:
+            if _libc().syncfs(self.descriptor):
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number), os.fspath(self.folder))
+            return
+        for path in Path(self.folder).iterdir():
+            with naming(path), open(path, "rb+") as file:
+                os.fsync(file.fileno())
+        sync_folder(self.folder)
+
+    def close(self):
+        """Release the folder."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
+
+def sync_folder(folder):
+    """Bring a folder's entries (a rename) to stable storage; Windows has no such call."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with naming(folder):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _libc():
+    return ctypes.CDLL(None, use_errno=True)
