@@ -12,6 +12,9 @@ from concurrent.futures.process import BrokenProcessPool
 
 from mixup_cli.errors import StoppedError
 
+ENDING = {signal.SIGINT, signal.SIGTERM}
+LAST_SECONDS = 2  # for a worker to end; more than that it takes only where the system holds it
+
 
 def default_jobs():
     """How many CPUs this process may use: its affinity mask, less a container's quota."""
@@ -39,6 +42,20 @@ class InProcess(Executor):
         return future
 
 
+class Pool(ProcessPoolExecutor):
+    """A pool of processes that no signal disturbs while it forks them: Python would lose what a
+    handler raises there, and a worker shall not run its parent's handlers."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        if not hasattr(signal, "pthread_sigmask"):  # Windows
+            return super().submit(fn, *args, **kwargs)
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
 @contextlib.contextmanager
 def open_executor(jobs):
     """An executor of `jobs` worker processes; 0 runs in this process. No worker outlives it."""
@@ -46,14 +63,17 @@ def open_executor(jobs):
         yield InProcess()
         return
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(jobs, _context(), initializer=_start_worker)
+    pool = Pool(jobs, _context(), initializer=_start_worker)
     try:
         yield pool
         pool.shutdown()
     finally:
-        for worker in set(multiprocessing.active_children()) - before:
+        workers = set(multiprocessing.active_children()) - before
+        for worker in workers:
             worker.terminate()
-            worker.join(5)
+        for worker in workers:
+            worker.join(LAST_SECONDS)
+            worker.kill()
         pool.shutdown(cancel_futures=True)  # its threads too: beside threads nothing can be forked
 
 
@@ -67,6 +87,8 @@ def _start_worker():
     """Leave Ctrl-C to the parent, die on SIGTERM, and never outlive a parent that was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps
 from scipy import stats
 
+COMMAND = [sys.executable, "-W", "error", "-m", "mixup_cli", "augment"]
+
 
 def noise(height, width, channels, seed=0, dtype=np.uint8):
     """Random pixels: no two places alike, so that a shift or a swap cannot hide."""

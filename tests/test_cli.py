@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -175,27 +174,6 @@ def test_another_run_holds_the_output(source, tmp_path):
     with open(work / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert_refused(mixup("augment", source, tmp_path / "out"), 5, "another run")
-
-
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_end_the_run_and_its_workers(tmp_path, number, code):
-    source = write_dataset(tmp_path / "in", per_class=300, size=(300, 300))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mixup_cli", "augment", source, tmp_path / "out", "--copies", "9"],
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )
-    while not (tmp_path / "out/.mixup/staging").exists() and process.poll() is None:
-        time.sleep(0.02)
-    time.sleep(0.3)
-    process.send_signal(number)
-    _, stderr = process.communicate(timeout=10)
-    assert process.returncode == code and "Traceback" not in stderr
-    time.sleep(0.2)
-    with pytest.raises(ProcessLookupError):  # the whole group is gone
-        os.killpg(process.pid, 0)
-    assert not (tmp_path / "out/mixup.json").exists()
-    sizes = [len(list(shard.iterdir())) for shard in (tmp_path / "out/images").iterdir()]
-    assert all(size >= 50 for size in sizes)  # a folder under images/ is complete
 
 
 def test_help_version_and_start_up():

@@ -16,31 +16,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from helpers import noise, read_csv, tree, write_dataset
+from helpers import COMMAND, noise, read_csv, tree, write_dataset
 from mixup_cli.augment import Options, augment
 from mixup_cli.errors import LockedError, MismatchError, StoppedError
 from mixup_cli.plan import PlanOptions
 from mixup_cli.store import Store, disk, folder, shard
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and file systems")
-COMMAND = [sys.executable, "-W", "error", "-m", "mixup_cli", "augment"]
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    """400 small images of two classes, and a damaged one: 9 shards."""
-    root = write_dataset(tmp_path_factory.mktemp("durable") / "in", per_class=200)
-    (root / "cat/bad.png").write_bytes(b"no image")
-    return root
-
-
-@pytest.fixture(scope="module")
-def whole(source, tmp_path_factory):
-    """The files of an uninterrupted run."""
-    out = tmp_path_factory.mktemp("whole") / "out"
-    augment(source, out, jobs=0)
-    return tree(out)
-
 
 def run(source, out, *options, **popen):
     return subprocess.run(
@@ -104,6 +86,44 @@ def test_killed_at_100_random_moments(source, whole, tmp_path):
     print(f"\n{kills} kills, {ends} runs completed by then")
     assert run(source, out, "--resume").returncode == 3
     assert tree(out) == whole and ends > 5
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """60 images that take their time."""
+    return write_dataset(tmp_path_factory.mktemp("large") / "in", per_class=30, size=(600, 600))
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("seconds", [pytest.param(0.0, marks=SLOW), 0.4, pytest.param(1.0, marks=SLOW)])
+@pytest.mark.parametrize("whom", [os.kill, os.killpg])  # a supervisor, or a terminal's Ctrl-C
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_and_its_workers_within_5_seconds(
+    large, tmp_path, number, code, whom, seconds
+):
+    """More workers than processors, on large images."""
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [*COMMAND, large, out, "--copies", "30", "--jobs", "6", "--quiet"],
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )
+    while not (out / ".mixup/staging").exists() and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(seconds)
+    start = time.monotonic()
+    whom(process.pid, number)
+    _, stderr = process.communicate(timeout=30)
+    assert time.monotonic() - start < 5
+    assert process.returncode == code
+    assert stderr == f"{'Interrupted' if code == 130 else 'Terminated'}: the output is incomplete; --resume continues\n"
+    time.sleep(0.2)
+    with pytest.raises(ProcessLookupError):  # no process stays behind
+        os.killpg(process.pid, 0)
+    assert not (out / "mixup.json").exists()
+    sizes = [len(list(shard.iterdir())) for shard in (out / "images").iterdir()]
+    assert all(size >= 18 for size in sizes)  # what is there is complete
 
 
 class Killed(BaseException):

@@ -1,0 +1,22 @@
+"""What several modules run on."""
+
+import pytest
+
+from helpers import tree, write_dataset
+from mixup_cli.augment import augment
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory):
+    """400 small images of two classes, and a damaged one: 9 shards."""
+    root = write_dataset(tmp_path_factory.mktemp("durable") / "in", per_class=200)
+    (root / "cat/bad.png").write_bytes(b"no image")
+    return root
+
+
+@pytest.fixture(scope="session")
+def whole(source, tmp_path_factory):
+    """The files of an uninterrupted run."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    augment(source, out, jobs=0)
+    return tree(out)
