@@ -411,6 +411,7 @@ def children(pid):
     return [int(child) for child in found.split()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("pgrep") is None, reason="pgrep is not installed")
 def test_workers_killed_mid_shard_are_replaced(tmp_path):
     source = write_dataset(tmp_path / "in", per_class=150, size=(200, 200))

@@ -78,6 +78,7 @@ def test_a_full_disk_stops_the_run_and_more_room_resumes_it(
     assert (code, said) == (3, "") and tree(tmp_path / "out") == whole
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_at_every_step(source, whole, tmp_path, mount):
     """From one that holds nothing to one that holds all but the last table."""
     codes = []
@@ -107,7 +108,9 @@ def test_a_limit_on_the_size_of_a_file(source, whole, tmp_path, blocks):
     assert tree(tmp_path / "out") == whole
 
 
-@pytest.mark.parametrize("files", [*range(4, 24), 32])
+@pytest.mark.parametrize("files", [
+    12, 32, *(pytest.param(n, marks=pytest.mark.slow) for n in range(4, 24) if n != 12)
+])
 def test_a_limit_on_open_files(source, whole, tmp_path, files):
     """Either it does without, or it stops: no source is blamed, nothing hangs."""
     out = tmp_path / "out"
