@@ -1,5 +1,6 @@
 """The straight line: dataset, plan, shards, tables."""
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from mixup_cli.plan import PlanOptions, csv_rows, header, make_plan, read_plan
 from mixup_cli.provenance import Options, completed_record, identity, run_record, source_states
 from mixup_cli.render import ShardJob, SourceCache, load_source, render_rows, render_shard
 from mixup_cli.store import Store
+from mixup_cli.surroundings import surroundings
 from mixup_cli.tables import is_wide, label_header, label_rows
 
 ON_ERROR = ("reject", "skip", "fail")
@@ -30,7 +32,8 @@ class Run:
     resume: continue one; part: (i, n) renders part i of n, 1 to n, alone; on_error: one of ON_ERROR;
     hash_inputs: resume only if the sources have the same content, not size and time alone; sync:
     bring every shard to stable storage before it is visible; timeout: seconds for one source, 0 for
-    any time, then it is rejected.
+    any time, then it is rejected; scheduler: None, or that of a Dask cluster to run on instead of
+    processes here, "local" for one of `jobs` workers.
     """
 
     jobs: int | None = None
@@ -41,6 +44,7 @@ class Run:
     hash_inputs: bool = False
     sync: bool = True
     timeout: float = 300
+    scheduler: str | None = None
 
     def __post_init__(self):
         if self.on_error not in ON_ERROR:
@@ -71,11 +75,14 @@ def augment(source, out, options=Options(), *, progress=lambda done, total: None
         store.tidy()
         return record
     try:
-        with store:
+        with engine.open_workers(run.jobs, run.scheduler) as workers, store, contextlib.ExitStack() as end:
+            if run.scheduler is not None:
+                end.enter_context(store.showing())
+                workers.check(surroundings(dataset, store))
             if run.overwrite:
                 store.clear()
             store.begin(identity(dataset, plan, options), source_states(dataset, run.hash_inputs))
-            return _render(dataset, plan, store, options, run, progress)
+            return _render(dataset, plan, store, options, run, workers, progress)
     except OSError as e:
         again = "--resume" if run.part is None else "the same --part"
         raise StoppedError(f"{describe(e, out)}, then run again with {again}") from e
@@ -110,9 +117,8 @@ def read_and_plan(source, options):
     return dataset, read_plan(options.plan, dataset)
 
 
-def _render(dataset, plan, store, options, run, progress):
+def _render(dataset, plan, store, options, run, workers, progress):
     """Render the shards that are not there yet, then, if this is no part, write the tables."""
-    jobs = engine.default_jobs() if run.jobs is None else run.jobs
     rejects, dropped = dict(dataset.unusable), {}
     committed = store.committed()
     first, last = 0, plan.num_shards
@@ -135,12 +141,16 @@ def _render(dataset, plan, store, options, run, progress):
     shard_jobs = (
         replace(
             shard_job(dataset, plan, shard, store, options.canvas),
-            sync=run.sync, timeout=run.timeout if jobs else 0,
+            sync=run.sync, timeout=run.timeout if workers else 0,
         )
         for shard in missing
     )
+    if run.scheduler is None:
+        workers = min(workers, len(missing))
+    else:
+        shard_jobs = map(_anywhere, shard_jobs)
     results = engine.run(
-        min(jobs, len(missing)), render_shard, shard_jobs, recover=_without_deadly_sources,
+        workers, render_shard, shard_jobs, recover=_without_deadly_sources,
         on_wait=lambda: progress(done + store.staged(), total),
     )
     for result in results:
@@ -157,6 +167,12 @@ def _render(dataset, plan, store, options, run, progress):
                        "rejected": len(rejects)},
         }
     return _finish(dataset, plan, store, options, rejects, dropped)
+
+
+def _anywhere(job):
+    """A job with absolute paths, for a worker that has another working directory."""
+    out, root, staging = map(os.path.abspath, (job.out, job.root, job.staging))
+    return replace(job, out=out, root=root, staging=staging)
 
 
 def _stop_at_first(rejects, on_error):

@@ -20,9 +20,10 @@ MAY_IMPORT = {
     "canvas": {"errors", "codec"},
     "store": {"errors", "store"},
     "render": RENDER,
-    "engine": {"errors"},
+    "engine": {"errors", "engine"},
     "provenance": RENDER | {"tables", "__init__"},
-    "augment": RENDER | {"tables", "provenance", "render", "engine"},
+    "surroundings": {"provenance"},
+    "augment": RENDER | {"tables", "provenance", "surroundings", "render", "engine"},
     "inspect": RENDER | {"render", "engine"},
     "verify": RENDER | {"tables", "render", "engine", "augment"},
     "cli": RENDER | {"tables", "provenance", "render", "engine", "augment", "inspect", "verify",
@@ -30,7 +31,7 @@ MAY_IMPORT = {
 }
 ONLY_IN = {
     "click": {"cli"}, "tqdm": {"cli"}, "simplejpeg": {"codec"}, "isal": {"codec"},
-    "PIL": {"codec"}, "fcntl": {"store"}, "msvcrt": {"store"}, "multiprocessing": {"engine"},
+    "PIL": {"codec"}, "distributed": {"engine"}, "fcntl": {"store"}, "msvcrt": {"store"}, "multiprocessing": {"engine"},
 }
 
 

@@ -201,6 +201,8 @@ def output_options(command):
                      show_default=True, help="A column for each class, or two classes and two"
                      " weights; auto is wide up to 256 classes."),
         jobs_option,
+        click.option("--scheduler", metavar="ADDRESS", help="Run on the Dask cluster whose scheduler"
+                     " is there, tcp://host:8786; local starts one here, of --jobs workers."),
         click.option("--overwrite", is_flag=True, help="Replace an earlier run in OUT."),
         click.option("--resume", is_flag=True, help="Continue an unfinished run in OUT, or start."),
         click.option("--part", type=Part(), help="Render part I of N alone, for job arrays; --resume"

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import uuid
 from pathlib import Path
 
 from mixup_cli.errors import InputError, MismatchError, StoppedError
@@ -30,7 +31,10 @@ class Store:
         self.out = Path(out)
         self.work = self.out / WORK
         self.part = part
-        self.staging = self.work / "staging" / ("whole" if part is None else "{}-of-{}".format(*part))
+        self.whose = "whole" if part is None else "{}-of-{}".format(*part)
+        # New for each run: a worker on another machine may outlive the run that it worked for, and
+        # must find no folder to write into.
+        self.staging = self.work / "staging" / f"{self.whose}.{uuid.uuid4().hex[:8]}"
 
     def check(self, source, overwrite=False, resume=False):
         """Refuse, before any work, an output folder that cannot or must not be written."""
@@ -106,11 +110,34 @@ class Store:
             os.close(shared)
             raise
 
+    @contextlib.contextmanager
+    def showing(self):
+        """A file `token` in the folder, which holds its own name, for workers elsewhere to find. If
+        they do not, InputError, an empty run is not left behind."""
+        self.token = self.work / f"token-{uuid.uuid4().hex}"
+        try:
+            self.token.write_text(self.token.name, encoding="ascii")
+            yield
+        except InputError:
+            self._leave_unused()
+            raise
+        finally:
+            self.token.unlink(missing_ok=True)
+
+    def _leave_unused(self):
+        if self.part is None and not (self.work / RUN).exists():
+            shutil.rmtree(self.work)
+            with contextlib.suppress(OSError):  # not empty: it was there before
+                self.out.rmdir()
+
     def clear(self):
         """Remove what an earlier run left, what says that it is worth anything first."""
         for path in (self.work / RUN, *(self.out / name for name in TABLES)):
             path.unlink(missing_ok=True)
-        for folder in (self.out / "images", self.work / "staging", self.work / "reports"):
+        # Staging first: without it, no worker that was left behind commits a shard any more.
+        if (self.work / "staging").is_dir():
+            shutil.rmtree((self.work / "staging").rename(self.work / f"left-{uuid.uuid4().hex[:8]}"))
+        for folder in (self.work / "reports", self.out / "images"):
             if folder.is_dir():
                 shutil.rmtree(folder)
 
@@ -133,7 +160,10 @@ class Store:
                 self.clear()
             (self.out / "images").mkdir(exist_ok=True)
             (self.work / "reports").mkdir(exist_ok=True)
-            shutil.rmtree(self.staging, ignore_errors=True)
+            for left in self.staging.parent.glob(f"{self.whose}.*"):
+                # Renamed first, or whoever still writes there would commit half a shard.
+                gone = left.with_name(f"{self.whose}.left-{uuid.uuid4().hex[:8]}")
+                shutil.rmtree(left.rename(gone), ignore_errors=True)
             self.staging.mkdir(parents=True)
             if (self.work / RUN).exists():
                 self._compare(identity, sources)

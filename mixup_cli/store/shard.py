@@ -53,9 +53,12 @@ class StagedShard:
                 json.dump(report, file)
         if self.sync:
             self.sync()
-        if self.final.exists():  # its worker died after the commit, and it was rendered again
-            return
-        os.rename(self.path, self.final)
+        try:
+            os.rename(self.path, self.final)
+        except OSError:
+            if not self.final.exists():
+                raise
+            return  # its worker died after the commit, or was thought dead: it was rendered twice
         if self.sync:
             disk.sync_folder(self.final.parent)
 
