@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tempfile
 import time
 from dataclasses import dataclass, replace
 
@@ -13,9 +14,9 @@ from mixup_cli.errors import InputError, RejectedError, StoppedError, describe
 from mixup_cli.plan import PlanOptions, csv_rows, header, make_plan, read_plan
 from mixup_cli.provenance import Options, completed_record, identity, run_record, source_states
 from mixup_cli.render import ShardJob, SourceCache, load_source, render_rows, render_shard
-from mixup_cli.store import Store
+from mixup_cli.store import FORMATS, Pipe, Store
 from mixup_cli.surroundings import surroundings
-from mixup_cli.tables import is_wide, label_header, label_rows
+from mixup_cli.tables import ShardTables, is_wide, label_header, label_rows
 
 ON_ERROR = ("reject", "skip", "fail")
 DISK_BLOCK = 4096  # what a small file takes up on nearly every file system
@@ -68,7 +69,26 @@ def augment(source, out, options=Options(), *, progress=lambda done, total: None
     Raises a MixupError with where, what and what to do.
     """
     run = Run(**run)
-    store = Store(out, run.part)
+    return run_in(Store(out, run.part, options.format), source, options, run, progress)
+
+
+def augment_to_pipe(source, file, options=Options(), *, progress=lambda done, total: None, **run):
+    """Do as augment does, and write a tar of all that it leaves to `file`, a binary stream.
+
+    Returns the record, and "rejects", source -> reason, with it.
+    """
+    run = Run(sync=False, **run)
+    if run.continues or run.overwrite:
+        raise InputError("a pipe is written from the start; drop --resume, --part and --overwrite")
+    with tempfile.TemporaryDirectory(prefix="mixup-") as folder:
+        store = Pipe(os.path.join(folder, "out"), file, options.format)
+        record = run_in(store, source, options, run, progress)
+        return {**record, "rejects": store.rejects}
+
+
+def run_in(store, source, options, run, progress):
+    """augment, into a Store."""
+    out = store.out
     dataset, plan = check_and_plan(source, store, options, run)
     if store.is_complete() and run.continues:
         record = completed_record(dataset, plan, options, store.out)
@@ -140,7 +160,7 @@ def _render(dataset, plan, store, options, run, workers, progress):
     _stop_at_first(rejects, run.on_error)
     shard_jobs = (
         replace(
-            shard_job(dataset, plan, shard, store, options.canvas),
+            shard_job(dataset, plan, shard, store, options),
             sync=run.sync, timeout=run.timeout if workers else 0,
         )
         for shard in missing
@@ -150,11 +170,12 @@ def _render(dataset, plan, store, options, run, workers, progress):
     else:
         shard_jobs = map(_anywhere, shard_jobs)
     results = engine.run(
-        workers, render_shard, shard_jobs, recover=_without_deadly_sources,
+        workers, render_shard, _as_store_keeps_up(shard_jobs, store), recover=_without_deadly_sources,
         on_wait=lambda: progress(done + store.staged(), total),
     )
     for result in results:
         done += len(plan.rows(result.shard))
+        store.rendered(result.shard, plan.folder(result.shard))
         progress(done, total)
         dropped[result.shard] = result.dropped
         rejects |= result.rejects
@@ -167,6 +188,13 @@ def _render(dataset, plan, store, options, run, workers, progress):
                        "rejected": len(rejects)},
         }
     return _finish(dataset, plan, store, options, rejects, dropped)
+
+
+def _as_store_keeps_up(jobs, store):
+    for job in jobs:
+        while store.is_behind():
+            yield None
+        yield job
 
 
 def _anywhere(job):
@@ -203,25 +231,32 @@ def _without_deadly_sources(job):
     return replace(job, rejected={**job.rejected, **found})
 
 
-def shard_job(dataset, plan, shard, store, canvas):
+def shard_job(dataset, plan, shard, store, options):
     """The self-contained job of a shard."""
     rows = plan.rows(shard)
     part = slice(rows.start, rows.stop)
     used, index = np.unique(
         np.concatenate([plan.source_a[part], plan.source_b[part]]), return_inverse=True
     )
+    tables = None
+    if FORMATS[options.format].embeds:
+        wide = is_wide(options.label_format, len(dataset.classes))
+        tables = ShardTables(dataset.part(used), plan.part(shard, index), wide)
     return ShardJob(
         shard=shard,
         out=os.fspath(store.out),
         folder=plan.folder(shard),
         root=os.fspath(dataset.root),
-        canvas=canvas,
+        canvas=options.canvas,
         files=[plan.file(row) for row in rows],
         sources=[dataset.sources[i] for i in used],
         a=index[: len(rows)],
         b=index[len(rows) :],
         lam=plan.lam[part],
         staging=os.fspath(store.staging),
+        format=options.format,
+        tables=tables,
+        spans=None if dataset.spans is None else dataset.spans[used],
     )
 
 
@@ -239,6 +274,7 @@ def _finish(dataset, plan, store, options, rejects, dropped):
     store.write_csv("labels.csv", label_header(dataset.classes, wide), _rows_of(plan, kept, (
         lambda shard, rows: label_rows(dataset, plan, shard, rows, wide)
     )))
+    store.write_shard_table()
     if rejects:
         store.write_csv("rejects.csv", ("source", "reason"), sorted(rejects.items()))
     return store.complete(run_record(dataset, plan, options, rejects, kept))
@@ -256,11 +292,11 @@ def dry_run(source, out, options=Options(), **run):
 
     The disk is estimated from SAMPLE_ROWS outputs, rendered in memory, in whole disk blocks.
     """
-    store = Store(out)
+    store = Store(out, format=options.format)
     dataset, plan = check_and_plan(source, store, options, Run(**run))
     sizes, rejects = [], dict(dataset.unusable)
     for shard in np.unique(np.linspace(0, plan.num_shards - 1, SAMPLE_ROWS // 4).astype(int)):
-        job = shard_job(dataset, plan, int(shard), store, options.canvas)
+        job = shard_job(dataset, plan, int(shard), store, options)
         job = _first_rows(job, 4)
         cache = SourceCache(job)
         sizes += [len(png) for _, png in render_rows(job, cache)]

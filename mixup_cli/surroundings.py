@@ -4,6 +4,7 @@ import os
 import uuid
 from dataclasses import dataclass
 
+from mixup_cli import tar
 from mixup_cli.provenance import versions
 
 
@@ -11,10 +12,11 @@ from mixup_cli.provenance import versions
 class Surroundings:
     """Called on a worker, it returns None, or what is wrong there and what to do.
 
-    versions: (name, version) pairs that decide the bytes; sources: (path, bytes) of some files;
+    format, versions: of the shards, and (name, version) pairs that decide their bytes; sources: (path, bytes) of some files;
     token, text: a file of the output folder and what it holds; all paths are absolute.
     """
 
+    format: str
     versions: tuple
     sources: tuple
     token: str
@@ -45,15 +47,15 @@ class Surroundings:
         return self._other_versions()
 
     def _other_versions(self):
-        here = dict(versions_of_bytes())
+        here = dict(versions_of_bytes(self.format))
         other = [f"{name} {here.get(name)}, not {wanted}" for name, wanted in self.versions
                  if here.get(name) != wanted]
         return f"has {', '.join(other)}; install the same versions there" if other else None
 
 
-def versions_of_bytes():
+def versions_of_bytes(format):
     """The versions that decide the bytes, as (name, version) pairs; Python's does not."""
-    return tuple((name, version) for name, version in versions().items() if name != "python")
+    return tuple((name, version) for name, version in versions(format).items() if name != "python")
 
 
 def surroundings(dataset, store):
@@ -62,9 +64,12 @@ def surroundings(dataset, store):
     sources = []
     for name in sorted(some):
         path = os.path.abspath(os.path.join(dataset.root, name))
+        path = path if dataset.spans is None else tar.file_of(path)
         try:
             sources.append((path, os.stat(path).st_size))
         except OSError:  # it will be rejected, wherever that is found
             continue
     token = os.path.abspath(store.token)
-    return Surroundings(versions_of_bytes(), tuple(sources), token, store.token.name)
+    return Surroundings(
+        store.format, versions_of_bytes(store.format), tuple(sources), token, store.token.name
+    )

@@ -7,31 +7,32 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mixup_cli"
-RENDER = {"errors", "kernel", "dataset", "plan", "codec", "canvas", "store"}
+RENDER = {"errors", "tar", "kernel", "dataset", "plan", "codec", "canvas", "store"}
 MAY_IMPORT = {
     "__init__": {"kernel"},
     "__main__": {"cli"},
     "errors": set(),
     "kernel": {"errors"},
-    "dataset": {"errors", "dataset"},
+    "dataset": {"errors", "tar", "dataset"},
     "plan": {"errors", "kernel", "dataset", "plan"},
     "tables": {"errors", "kernel", "dataset", "plan"},
+    "tar": {"errors"},
     "codec": {"errors"},
     "canvas": {"errors", "codec"},
-    "store": {"errors", "store"},
-    "render": RENDER,
+    "store": {"errors", "tar", "store"},
+    "render": RENDER | {"tables"},
     "engine": {"errors", "engine"},
     "provenance": RENDER | {"tables", "__init__"},
-    "surroundings": {"provenance"},
+    "surroundings": {"tar", "provenance"},
     "augment": RENDER | {"tables", "provenance", "surroundings", "render", "engine"},
     "inspect": RENDER | {"render", "engine"},
-    "verify": RENDER | {"tables", "render", "engine", "augment"},
+    "verify": RENDER | {"tables", "provenance", "render", "engine", "augment"},
     "cli": RENDER | {"tables", "provenance", "render", "engine", "augment", "inspect", "verify",
             "cli", "__init__"},
 }
 ONLY_IN = {
     "click": {"cli"}, "tqdm": {"cli"}, "simplejpeg": {"codec"}, "isal": {"codec"},
-    "PIL": {"codec"}, "distributed": {"engine"}, "fcntl": {"store"}, "msvcrt": {"store"}, "multiprocessing": {"engine"},
+    "PIL": {"codec"}, "distributed": {"engine"}, "pyarrow": {"store"}, "fcntl": {"store"}, "msvcrt": {"store"}, "tarfile": {"tar"}, "multiprocessing": {"engine"},
 }
 
 

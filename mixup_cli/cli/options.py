@@ -12,6 +12,7 @@ from mixup_cli.augment import ON_ERROR
 from mixup_cli.canvas import FITS, MODES, Canvas
 from mixup_cli.dataset import READERS, ReadOptions
 from mixup_cli.plan import LABEL_POLICIES, PAIRS, PlanOptions
+from mixup_cli.store import FORMATS
 from mixup_cli.tables import LABEL_FORMATS
 
 COMMAND_LINE = ParameterSource.COMMANDLINE
@@ -197,6 +198,9 @@ def canvas_options(command):
 def output_options(command):
     """How OUT is written, and what is said of it."""
     return _with(command, [
+        click.option("--format", type=click.Choice(list(FORMATS)), default="folder",
+                     show_default=True, help="A shard is a folder of PNGs, a tar of PNGs and soft"
+                     " labels (WebDataset), or a Parquet file of them (Hugging Face)."),
         click.option("--label-format", type=click.Choice(LABEL_FORMATS), default="auto",
                      show_default=True, help="A column for each class, or two classes and two"
                      " weights; auto is wide up to 256 classes."),

@@ -26,7 +26,7 @@ def open_workers(jobs, scheduler=None):
 
 def run(workers, function, jobs, on_wait=lambda: None, recover=None, tick=0.2):
     """Yield function(job) for every job as they finish; only a few more than there are workers are
-    under way at a time.
+    under way at a time. A job of None stands for: none for now, ask again when one has finished.
 
     on_wait is called every `tick` seconds while nothing finishes. If a worker dies, the jobs that
     were under way are tried again; recover(job) of one that kills its workers returns the job to

@@ -134,7 +134,7 @@ def _local_cluster(jobs):
     held = block(getattr(signal, "SIG_BLOCK", 0), {signal.SIGINT})
     try:
         cluster = distributed.LocalCluster(
-            n_workers=jobs, threads_per_worker=1, dashboard_address=None,
+            n_workers=jobs, threads_per_worker=1, dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         )
     finally:

@@ -129,6 +129,8 @@ def _run(executor, function, jobs, waiting, in_flight, on_wait, tick):
     """Yield results; `waiting` holds the jobs under way, future -> job."""
     while True:
         for job in jobs:
+            if job is None:  # none for now
+                break
             try:
                 future = executor.submit(function, job)
             except BrokenProcessPool:
