@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mixup_cli import engine
+from mixup_cli import engine, remote
 from mixup_cli.dataset import read_dataset
 from mixup_cli.errors import InputError, RejectedError, StoppedError, describe
 from mixup_cli.plan import PlanOptions, csv_rows, header, make_plan, read_plan
 from mixup_cli.provenance import Options, completed_record, identity, run_record, source_states
 from mixup_cli.render import ShardJob, SourceCache, load_source, render_rows, render_shard
-from mixup_cli.store import FORMATS, Pipe, Store
+from mixup_cli.store import FORMATS, Pipe, open_store
 from mixup_cli.surroundings import surroundings
 from mixup_cli.tables import ShardTables, is_wide, label_header, label_rows
 
@@ -69,7 +69,8 @@ def augment(source, out, options=Options(), *, progress=lambda done, total: None
     Raises a MixupError with where, what and what to do.
     """
     run = Run(**run)
-    return run_in(Store(out, run.part, options.format), source, options, run, progress)
+    with open_store(remote.plain(out), run.part, options.format) as store:
+        return _run_in(store, remote.plain(source), options, run, progress)
 
 
 def augment_to_pipe(source, file, options=Options(), *, progress=lambda done, total: None, **run):
@@ -82,16 +83,15 @@ def augment_to_pipe(source, file, options=Options(), *, progress=lambda done, to
         raise InputError("a pipe is written from the start; drop --resume, --part and --overwrite")
     with tempfile.TemporaryDirectory(prefix="mixup-") as folder:
         store = Pipe(os.path.join(folder, "out"), file, options.format)
-        record = run_in(store, source, options, run, progress)
+        record = _run_in(store, remote.plain(source), options, run, progress)
         return {**record, "rejects": store.rejects}
 
 
-def run_in(store, source, options, run, progress):
-    """augment, into a Store."""
-    out = store.out
+def _run_in(store, source, options, run, progress):
+    out = store.where
     dataset, plan = check_and_plan(source, store, options, run)
     if store.is_complete() and run.continues:
-        record = completed_record(dataset, plan, options, store.out)
+        record = completed_record(dataset, plan, options, store)
         store.tidy()
         return record
     try:
@@ -113,9 +113,9 @@ def check_and_plan(source, store, options, run):
     try:
         store.check(source, run.overwrite, run.continues)
     except OSError as e:
-        raise InputError(f"{describe(e, store.out)} first") from e
+        raise InputError(f"{describe(e, store.where)} first") from e
     dataset, plan = read_and_plan(source, options)
-    if source is None:  # a list of files, anywhere: none of them may lie in the output folder
+    if source is None and not remote.is_url(store.where):  # a list of files, anywhere: none of them may lie in the output folder
         out = os.path.join(os.path.realpath(store.out), "")
         for name in dataset.sources:
             if os.path.realpath(dataset.root / name).startswith(out):
@@ -199,7 +199,9 @@ def _as_store_keeps_up(jobs, store):
 
 def _anywhere(job):
     """A job with absolute paths, for a worker that has another working directory."""
-    out, root, staging = map(os.path.abspath, (job.out, job.root, job.staging))
+    out, root, staging = (
+        path if remote.is_url(path) else os.path.abspath(path) for path in (job.out, job.root, job.staging)
+    )
     return replace(job, out=out, root=root, staging=staging)
 
 
@@ -244,7 +246,7 @@ def shard_job(dataset, plan, shard, store, options):
         tables = ShardTables(dataset.part(used), plan.part(shard, index), wide)
     return ShardJob(
         shard=shard,
-        out=os.fspath(store.out),
+        out=os.fspath(store.where),
         folder=plan.folder(shard),
         root=os.fspath(dataset.root),
         canvas=options.canvas,
@@ -292,8 +294,12 @@ def dry_run(source, out, options=Options(), **run):
 
     The disk is estimated from SAMPLE_ROWS outputs, rendered in memory, in whole disk blocks.
     """
-    store = Store(out, format=options.format)
-    dataset, plan = check_and_plan(source, store, options, Run(**run))
+    with open_store(remote.plain(out), format=options.format) as store:
+        return _look(store, remote.plain(source), options, Run(**run))
+
+
+def _look(store, source, options, run):
+    dataset, plan = check_and_plan(source, store, options, run)
     sizes, rejects = [], dict(dataset.unusable)
     for shard in np.unique(np.linspace(0, plan.num_shards - 1, SAMPLE_ROWS // 4).astype(int)):
         job = shard_job(dataset, plan, int(shard), store, options)

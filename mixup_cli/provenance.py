@@ -9,7 +9,7 @@ from importlib import metadata
 
 import numpy as np
 
-from mixup_cli import __version__, tar
+from mixup_cli import __version__, remote, tar
 from mixup_cli.canvas import Canvas
 from mixup_cli.dataset import ReadOptions
 from mixup_cli.errors import MismatchError
@@ -52,10 +52,17 @@ def identity(dataset, plan, options):
 
 def source_states(dataset, hash_inputs):
     """(source, state) of every source: its size, and its time of change or its content."""
+    if dataset.states is not None and not hash_inputs:
+        yield from ((source, dataset.states[source]) for source in dataset.sources)
+        return
     for i, source in enumerate(dataset.sources):
         path = os.path.join(dataset.root, source)
         span = None if dataset.spans is None else dataset.spans[i].tolist()
         path = path if span is None else tar.file_of(path)
+        if dataset.states is not None:
+            data = remote.read(path, span)
+            yield source, (str(len(data)), hashlib.blake2b(data, digest_size=16).hexdigest())
+            continue
         try:
             status = os.stat(path)
             content = file_digest(path, span) if hash_inputs else str(status.st_mtime_ns)
@@ -64,9 +71,9 @@ def source_states(dataset, hash_inputs):
             yield source, ("", e.strerror)
 
 
-def completed_record(dataset, plan, options, out):
+def completed_record(dataset, plan, options, store):
     """The record of the run that is there, if it is this one."""
-    record = read_record(out)
+    record = read_record(store.out)
     now = {**options_record(dataset, options), "sources": len(dataset.sources), "planned": len(plan)}
     then = {**record["options"], **record["counts"]}
     different = [
@@ -75,7 +82,7 @@ def completed_record(dataset, plan, options, out):
     ]
     if different:
         raise MismatchError(
-            f"{out}: holds a complete run of other options: {'; '.join(different)}; choose"
+            f"{store.where}: holds a complete run of other options: {'; '.join(different)}; choose"
             " another output folder, or start again by --overwrite"
         )
     return record

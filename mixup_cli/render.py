@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mixup_cli import tar
+from mixup_cli import remote, tar
 from mixup_cli.canvas import Canvas, match, prepare
 from mixup_cli.codec import decode, encode_pngs
 from mixup_cli.errors import SourceError
 from mixup_cli.kernel import blend
-from mixup_cli.store import StagedShard
+from mixup_cli.store import stage_shard
 from mixup_cli.tables import ShardTables
 
 CACHE_BYTES = 64_000_000  # decoded sources a worker keeps
@@ -75,14 +75,32 @@ class ShardResult:
     decodes: int
 
 
+def most_bytes(max_pixels):
+    """The bytes that no source of so many pixels exceeds."""
+    return max_pixels * BYTES_A_PIXEL + HEADER_BYTES
+
+
+def _read_remote(url, span, most):
+    """Only what the store says of one file is that file's fault: not there, or not ours to read."""
+    try:
+        data = remote.read(url, span, most + 1)
+    except (FileNotFoundError, PermissionError) as e:
+        raise SourceError(f"cannot be read: {e.strerror}") from e
+    if len(data) > most:
+        raise SourceError(f"more than {most:,} bytes, which an image may have")
+    return data
+
+
 def read_source(path, max_pixels, span=None):
     """The bytes of a source; span: its offset and size in the tar that path begins with. Raises SourceError for what is no regular file (a FIFO would block
     for ever), or larger than max_pixels uncompressed in any format that we read; OSError if not the
     source is at fault but this machine or a network."""
-    most = max_pixels * BYTES_A_PIXEL + HEADER_BYTES
+    most = most_bytes(max_pixels)
     if span is not None:
         path = tar.file_of(path)
     try:
+        if remote.is_url(path):
+            return _read_remote(path, span, most)
         with open(os.open(path, _OPEN), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
@@ -100,13 +118,26 @@ def read_source(path, max_pixels, span=None):
         raise SourceError(f"cannot be read: {e.strerror}") from e
 
 
+def reading_ahead(job):
+    """A context in which the sources of a shard are fetched before they are needed, from a URL."""
+    if not remote.is_url(job.root):
+        return contextlib.nullcontext()
+    order = dict.fromkeys(np.stack([job.a, job.b], axis=1).ravel().tolist())
+    spans = [None] * len(job.sources) if job.spans is None else [tuple(s) for s in job.spans.tolist()]
+    wanted = [(remote.join(job.root, job.sources[i]), spans[i]) for i in order]
+    if job.spans is not None:
+        wanted = [(tar.file_of(url), span) for url, span in wanted]
+    return remote.reading_ahead(wanted, most_bytes(job.canvas.max_pixels) + 1)
+
+
 def render_shard(job):
-    """Render a shard into the staging folder and commit it."""
+    """Render a shard and commit it."""
     cache = SourceCache(job)
     dropped, num_bytes = set(range(len(job.files))), 0
     records = [None] * len(job.files) if job.tables is None else job.tables.records()
     classes = () if job.tables is None else job.tables.dataset.classes
-    with StagedShard(job.out, job.staging, job.folder, job.sync, job.format, classes, records[0]) as shard:
+    place = job.out, job.staging, job.folder, job.sync, job.format, classes, records[0]
+    with reading_ahead(job), stage_shard(*place) as shard:
         for row, png in render_rows(job, cache):
             shard.write(job.files[row], png, records[row])
             dropped.discard(row)
@@ -149,7 +180,7 @@ def _blend_block(block, lam):
 def load_source(job_and_name):
     """The prepared pixels of one source of a shard. Raises SourceError if it cannot be used."""
     job, name = job_and_name
-    with _deadline(job.timeout):
+    with _deadline(0 if remote.is_url(job.root) else job.timeout):
         span = None if job.spans is None else job.spans[job.sources.index(name)].tolist()
         data = read_source(os.path.join(job.root, name), job.canvas.max_pixels, span)
         return prepare(decode(data, job.canvas.max_pixels), job.canvas)

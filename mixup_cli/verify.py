@@ -2,12 +2,13 @@
 
 import itertools
 import os
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from mixup_cli import engine
+from mixup_cli import engine, remote
 from mixup_cli.augment import shard_job
 from mixup_cli.canvas import Canvas
 from mixup_cli.codec import decode, holds, parse_colour
@@ -18,7 +19,7 @@ from mixup_cli.dataset import (
 from mixup_cli.errors import InputError, SourceError
 from mixup_cli.plan import COLUMNS, LABEL_LAM, numbered, read_plan
 from mixup_cli.provenance import Options
-from mixup_cli.render import ShardJob, SourceCache, blend_rows
+from mixup_cli.render import ShardJob, SourceCache, blend_rows, reading_ahead
 from mixup_cli.store import FORMATS, OPTIONAL, TABLES, Store, file_digest, open_shard, read_record, require
 from mixup_cli.tables import as_record, label_header, label_rows, soft_labels
 
@@ -58,9 +59,21 @@ def verify(out, source=None, read=ReadOptions(), *, jobs=None, progress=lambda d
     "problems" are empty if all is well. Raises InputError if there is no folder to check, or no
     input that can be read.
     """
-    if not Path(out).is_dir():
-        raise InputError(f"{out}: no such folder; give the output folder of a run")
-    found = _Verification(Path(out))
+    out, source = remote.plain(out), remote.plain(source)
+    if not remote.is_url(out):
+        if not Path(out).is_dir():
+            raise InputError(f"{out}: no such folder; give the output folder of a run")
+        return _verify(Path(out), out, source, read, jobs, progress)
+    with tempfile.TemporaryDirectory(prefix="mixup-") as folder:
+        for name in TABLES:
+            if remote.exists(remote.join(out, name)):
+                remote.copy_into(remote.join(out, name), Path(folder, name))
+        return _verify(Path(folder), out, source, read, jobs, progress)
+
+
+def _verify(tables, out, source, read, jobs, progress):
+    """verify, with the tables in a local folder and the shards below `out`."""
+    found = _Verification(tables, out)
     require(found.format)
     if source is not None:
         found.read_source(source, read)
@@ -76,12 +89,13 @@ def check_shard(check):
     """Every image of a shard: there, named by a row, whole, with the labels and pixels of its row."""
     suffix = FORMATS[check.format].suffix
     try:
-        changed = suffix and file_digest(check.path) != check.digest
-        with open_shard(check.path, check.folder, check.format) as shard:
-            problems = sorted(_problems(check, shard))
-            if changed:
-                problems.insert(0, (None, "not as the run wrote it: its digest does not hold"))
-            return Checked(check.folder, len(check.files), len(shard.names), problems, suffix)
+        with remote.local_copy(check.path) as path:
+            changed = suffix and file_digest(path) != check.digest
+            with open_shard(path, check.folder, check.format) as shard:
+                problems = sorted(_problems(check, shard))
+                if changed:
+                    problems.insert(0, (None, "not as the run wrote it: its digest does not hold"))
+                return Checked(check.folder, len(check.files), len(shard.names), problems, suffix)
     except OSError as e:
         what = "" if suffix else "its folder: "
         problems = [(None, what + e.strerror)]
@@ -113,12 +127,13 @@ def _compare(check, shard, sound):
     """Render the rows of a shard again: (file, problem) of those that hold other pixels."""
     job, rendered = check.render, set()
     cache = SourceCache(job)
-    for rows, images in blend_rows(job, cache):
-        rendered.update(rows)
-        for row, image in zip(rows, images, strict=True):
-            name = job.files[row]
-            if name in sound and not holds(shard.read(name), image):
-                yield name, "its pixels are not those of its row"
+    with reading_ahead(job):
+        for rows, images in blend_rows(job, cache):
+            rendered.update(rows)
+            for row, image in zip(rows, images, strict=True):
+                name = job.files[row]
+                if name in sound and not holds(shard.read(name), image):
+                    yield name, "its pixels are not those of its row"
     for row in set(range(len(job.files))) - rendered:
         sources = (job.sources[side[row]] for side in (job.a, job.b))
         source = next(source for source in sources if source in cache.rejects)
@@ -128,18 +143,22 @@ def _compare(check, shard, sound):
 class _Verification:
     """What is known of an output folder, and the problems found so far."""
 
-    def __init__(self, out):
-        self.out, self.problems = out, []
+    def __init__(self, out, where):
+        self.out, self.where, self.problems = out, where, []
         self.outputs = self.files = self.rows = 0
         self.shards, self.all_rows_read = set(), False
         self.dataset = self.plan = self.record = None
         try:
             self.record = read_record(out)
         except InputError as e:
-            self.problems.append(("mixup.json", str(e)))
+            self.problems.append(("mixup.json", self._named(e)))
         self.format = self.record["options"].get("format", "folder") if self.record else "folder"
         for name in TABLES[1:]:
             self._check_digest(name)
+
+    def _named(self, error):
+        """An error's text with the place that the user gave."""
+        return str(error).replace(os.fspath(self.out), os.fspath(self.where))
 
     def _check_digest(self, name):
         wanted = self.record and self.record["digests"].get(name)
@@ -167,7 +186,7 @@ class _Verification:
         try:
             self.plan = read_plan(self.out / "metadata.csv", self.dataset)
         except InputError as e:
-            self.problems.append(("metadata.csv", str(e)))
+            self.problems.append(("metadata.csv", self._named(e)))
         if self._classes() != self.dataset.classes:
             self.problems.append(("classes.txt", f"not the classes of {source}"))
 
@@ -188,15 +207,16 @@ class _Verification:
             for folder, rows in itertools.groupby(self._labelled_rows(), _folder_of):
                 rows = list(rows)
                 folder = folder.removeprefix("images/")
-                path = store.shard(folder)
-                self.shards.add(path.name)
+                name = store.shard_name(folder)
+                path = os.path.join(self.where, "images", name)
+                self.shards.add(name)
                 files = [name.rpartition("/")[2] for name, _ in rows]
                 records = [record for _, record in rows if record is not None]
-                yield Check(str(path), folder, files, store.format, records,
-                            digests.get(f"images/{path.name}"), jobs(folder))
+                yield Check(path, folder, files, store.format, records,
+                            digests.get(f"images/{name}"), jobs(folder))
             self.all_rows_read = True
         except InputError as e:
-            self.problems.append(("metadata.csv, labels.csv", str(e)))
+            self.problems.append(("metadata.csv, labels.csv", self._named(e)))
 
     def _render_jobs(self, store):
         if self.plan is None:
@@ -245,22 +265,28 @@ class _Verification:
 
     def report(self, source):
         """All that was found, for JSON."""
-        images = self.out / "images"
-        if self.all_rows_read and images.is_dir():
-            for entry in sorted(images.iterdir()):
-                if entry.name not in self.shards:
-                    self.problems.append((f"images/{entry.name}", "no row names a file in it"))
+        for name in self._names() if self.all_rows_read else ():
+            if name not in self.shards:
+                self.problems.append((f"images/{name}", "no row names a file in it"))
         if self.record and self.all_rows_read and self.rows != self.record["counts"]["outputs"]:
             self.problems.append(
                 ("mixup.json", f"{self.record['counts']['outputs']:,} outputs, but {self.rows:,} rows")
             )
         return {
-            "out": os.fspath(self.out),
+            "out": os.fspath(self.where),
             "source": None if source is None else os.fspath(source),
             "rows": self.rows,
             "files": self.files,
             "problems": [{"file": file, "problem": what} for file, what in self.problems],
         }
+
+
+    def _names(self):
+        """What lies under images/."""
+        if remote.is_url(self.where):
+            return sorted({name.split("/")[0] for name in remote.find(remote.join(self.where, "images"))})
+        images = self.out / "images"
+        return sorted(os.listdir(images)) if images.is_dir() else []
 
 
 def _folder_of(row):

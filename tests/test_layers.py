@@ -7,23 +7,24 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mixup_cli"
-RENDER = {"errors", "tar", "kernel", "dataset", "plan", "codec", "canvas", "store"}
+RENDER = {"errors", "tar", "remote", "kernel", "dataset", "plan", "codec", "canvas", "store"}
 MAY_IMPORT = {
     "__init__": {"kernel"},
     "__main__": {"cli"},
     "errors": set(),
     "kernel": {"errors"},
-    "dataset": {"errors", "tar", "dataset"},
+    "dataset": {"errors", "tar", "remote", "dataset"},
     "plan": {"errors", "kernel", "dataset", "plan"},
     "tables": {"errors", "kernel", "dataset", "plan"},
     "tar": {"errors"},
+    "remote": {"errors"},
     "codec": {"errors"},
     "canvas": {"errors", "codec"},
-    "store": {"errors", "tar", "store"},
+    "store": {"errors", "tar", "remote", "store"},
     "render": RENDER | {"tables"},
     "engine": {"errors", "engine"},
     "provenance": RENDER | {"tables", "__init__"},
-    "surroundings": {"tar", "provenance"},
+    "surroundings": {"tar", "remote", "provenance"},
     "augment": RENDER | {"tables", "provenance", "surroundings", "render", "engine"},
     "inspect": RENDER | {"render", "engine"},
     "verify": RENDER | {"tables", "provenance", "render", "engine", "augment"},
@@ -32,7 +33,7 @@ MAY_IMPORT = {
 }
 ONLY_IN = {
     "click": {"cli"}, "tqdm": {"cli"}, "simplejpeg": {"codec"}, "isal": {"codec"},
-    "PIL": {"codec"}, "distributed": {"engine"}, "pyarrow": {"store"}, "fcntl": {"store"}, "msvcrt": {"store"}, "tarfile": {"tar"}, "multiprocessing": {"engine"},
+    "PIL": {"codec"}, "distributed": {"engine"}, "fsspec": {"remote"}, "pyarrow": {"store"}, "fcntl": {"store"}, "msvcrt": {"store"}, "tarfile": {"tar"}, "multiprocessing": {"engine"},
 }
 
 

@@ -36,7 +36,7 @@ class Pipe(Store):
         while self.next in self.waiting:
             folder = self.waiting.pop(self.next)
             send = self._send_tar if self.format == "webdataset" else self._send_folder
-            send(folder, self.shard(folder))
+            send(folder, self.out / "images" / self.shard_name(folder))
             self.next += 1
 
     def _send_folder(self, folder, path):
