@@ -30,7 +30,7 @@ needs_fashion = pytest.mark.skipif(
 @pytest.mark.parametrize("size, fit", [((224, 224), "cover"), ((96, 160), "contain"), (None, "cover")])
 def test_photos_are_within_half_a_grey_level(tmp_path, size, fit):
     source = Path(os.environ["MIXUP_TEST_DATA"], "photos")
-    augment(source, tmp_path / "out", Options(PlanOptions(alpha=1), canvas=Canvas(size, fit)))
+    augment(source, tmp_path / "out", Options(PlanOptions(alpha=1), canvas=Canvas(size, fit, decode="full")))
     assert_outputs_are_right(source, tmp_path / "out", 1e-4, size=size, fit=fit)
 
 
