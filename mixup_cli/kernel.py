@@ -89,7 +89,7 @@ def blend(a, b, lam):
     """out = lam * a + (1 - lam) * b, sample by sample.
 
     a, b: (N, ...) of one shape and dtype, uint8, uint16 or float; lam: (N,) float in [0, 1].
-    Returns a new array of that shape and dtype. Integers are rounded to nearest and clipped;
+    Returns a new array of that shape and dtype. Integers are rounded to nearest;
     uint8 is blended in float32 (at most 0.0001 off before rounding), uint16 in float64.
     Raises ValueError if shapes or dtypes disagree, or lam leaves [0, 1].
     Source: Zhang et al. 2018, arXiv:1710.09412, eq. (1).
@@ -128,9 +128,8 @@ def _blend_band(a, b, out, weight, scratch):
     np.copyto(other, b)
     other *= 1 - weight
     mixed += other
-    if out.dtype.kind == "u":
+    if out.dtype.kind == "u":  # between a and b, give or take 2 ** -22 of them: there is nothing to clip
         np.rint(mixed, out=mixed)
-        np.clip(mixed, 0, np.iinfo(out.dtype).max, out=mixed)
     np.copyto(out, mixed, casting="unsafe")
 
 
