@@ -141,3 +141,20 @@ def test_a_browser_shows_the_pixels_that_were_written(tmp_path):
         np.testing.assert_array_equal(shown[opaque, :3], expected[opaque][:, :3])
         if image.shape[2] == 4:
             np.testing.assert_array_equal(shown[..., 3], image[..., 3])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("MIXUP_TEST_DATA" not in os.environ, reason="MIXUP_TEST_DATA is not set")
+def test_blended_photos_are_no_larger_than_pillows_level_1():
+    ours = theirs = 0
+    photos = sorted(Path(os.environ["MIXUP_TEST_DATA"], "photos").rglob("*.JPEG"))
+    assert len(photos) >= 100
+    lam = np.random.default_rng(0).beta(0.2, 0.2, len(photos))
+    for a, b, weight in zip(photos, photos[7:] + photos[:7], lam, strict=True):
+        images = [Image.open(path).convert("RGB").resize((224, 224), Image.Resampling.BILINEAR) for path in (a, b)]
+        blended = Image.blend(*images, 1 - weight)
+        file = io.BytesIO()
+        blended.save(file, "PNG", compress_level=1)
+        theirs += file.tell()
+        ours += len(encode_pngs(np.asarray(blended)[None])[0])
+    assert ours <= theirs

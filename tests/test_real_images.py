@@ -41,6 +41,15 @@ def test_small_images_are_within_half_a_grey_level(tmp_path):
     assert_outputs_are_right(source, tmp_path / "out", 1e-4)
 
 
+@needs_data
+def test_a_worker_needs_less_than_150_mb_at_224(tmp_path):
+    result, peak = run_measured(
+        sys.executable, "-m", "mixup_cli", "augment", Path(os.environ["MIXUP_TEST_DATA"], "photos"),
+        tmp_path / "out", "--size", "224", "--copies", "5", "--jobs", "2", "--quiet",
+    )
+    assert result.returncode == 0 and peak < 150e6, f"{peak:,} bytes"
+
+
 @pytest.fixture(scope="module")
 def fashion(tmp_path_factory):
     """Fashion-MNIST as folders of 10,000 and of 60,000 images, made by the script users run."""
