@@ -173,13 +173,14 @@ def _render(dataset, plan, store, options, run, workers, progress):
         workers, render_shard, _as_store_keeps_up(shard_jobs, store), recover=_without_deadly_sources,
         on_wait=lambda: progress(done + store.staged(), total),
     )
-    for result in results:
-        done += len(plan.rows(result.shard))
-        store.rendered(result.shard, plan.folder(result.shard))
-        progress(done, total)
-        dropped[result.shard] = result.dropped
-        rejects |= result.rejects
-        _stop_at_first(rejects, run.on_error)
+    with contextlib.closing(results):  # no worker goes on when this one cannot
+        for result in results:
+            done += len(plan.rows(result.shard))
+            store.rendered(result.shard, plan.folder(result.shard))
+            progress(done, total)
+            dropped[result.shard] = result.dropped
+            rejects |= result.rejects
+            _stop_at_first(rejects, run.on_error)
     if run.part is not None:
         return {
             "part": "{}/{}".format(*run.part),
@@ -256,6 +257,7 @@ def shard_job(dataset, plan, shard, store, options):
         b=index[len(rows) :],
         lam=plan.lam[part],
         staging=os.fspath(store.staging),
+        compression=options.compression,
         format=options.format,
         tables=tables,
         spans=None if dataset.spans is None else dataset.spans[used],

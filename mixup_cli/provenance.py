@@ -12,8 +12,9 @@ import numpy as np
 from mixup_cli import __version__, remote, tar
 from mixup_cli.canvas import Canvas
 from mixup_cli.dataset import ReadOptions
-from mixup_cli.errors import MismatchError
+from mixup_cli.errors import InputError, MismatchError
 from mixup_cli.plan import PlanOptions
+from mixup_cli.png import COMPRESSIONS
 from mixup_cli.store import FORMATS, file_digest, read_record
 from mixup_cli.tables import label_mass
 
@@ -23,15 +24,20 @@ class Options:
     """What decides the bytes of a run.
 
     plan: how pairs and lam are drawn, or the path of a plan's CSV, "-" for standard input; canvas:
-    how sources become pixels; label_format: one of LABEL_FORMATS; read: how labels are read; format:
-    how a shard lies on disk, a key of FORMATS.
+    how sources become pixels; label_format: one of LABEL_FORMATS; read: how labels are read;
+    compression: one of png.COMPRESSIONS; format: how a shard lies on disk, a key of FORMATS.
     """
 
     plan: PlanOptions | str = PlanOptions()
     canvas: Canvas = Canvas()
     label_format: str = "auto"
     read: ReadOptions = ReadOptions()
+    compression: str = "fast"
     format: str = "folder"
+
+    def __post_init__(self):
+        if self.compression not in COMPRESSIONS:
+            raise InputError(f"--compression {self.compression}: give one of {', '.join(COMPRESSIONS)}")
 
 
 def identity(dataset, plan, options):
@@ -126,6 +132,8 @@ def options_record(dataset, options):
         "background": "#%02x%02x%02x" % canvas.background,
         "max_pixels": canvas.max_pixels,
         "format": options.format,
+        "decode": canvas.decode,
+        "compression": options.compression,
         "label_format": options.label_format,
         "reader": dataset.reader,
         "split": options.read.split,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mixup_cli"
-RENDER = {"errors", "tar", "remote", "kernel", "dataset", "plan", "codec", "canvas", "store"}
+RENDER = {"errors", "tar", "remote", "kernel", "dataset", "plan", "png", "codec", "canvas", "store"}
 MAY_IMPORT = {
     "__init__": {"kernel"},
     "__main__": {"cli"},
@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "tables": {"errors", "kernel", "dataset", "plan"},
     "tar": {"errors"},
     "remote": {"errors"},
-    "codec": {"errors"},
+    "png": {"errors"},
+    "codec": {"errors", "png"},
     "canvas": {"errors", "codec"},
     "store": {"errors", "tar", "remote", "store"},
     "render": RENDER | {"tables"},
@@ -32,8 +33,9 @@ MAY_IMPORT = {
             "cli", "__init__"},
 }
 ONLY_IN = {
-    "click": {"cli"}, "tqdm": {"cli"}, "simplejpeg": {"codec"}, "isal": {"codec"},
-    "PIL": {"codec"}, "distributed": {"engine"}, "fsspec": {"remote"}, "pyarrow": {"store"}, "fcntl": {"store"}, "msvcrt": {"store"}, "tarfile": {"tar"}, "multiprocessing": {"engine"},
+    "click": {"cli"}, "tqdm": {"cli"}, "simplejpeg": {"codec"}, "isal": {"png"},
+    "PIL": {"codec", "png"}, "fcntl": {"store"}, "msvcrt": {"store"}, "multiprocessing": {"engine"},
+    "distributed": {"engine"}, "fsspec": {"remote"}, "pyarrow": {"store"}, "tarfile": {"tar"},
 }
 
 

@@ -42,13 +42,11 @@ class FolderWriter:
     digest = num_bytes = None
 
     def __init__(self, path, folder, classes, like):
-        self.path = path
         path.mkdir()
+        self.prefix = os.path.join(path, "")
 
     def add(self, name, png, record):
-        path = os.path.join(self.path, name)
-        with disk.naming(path), open(path, "wb") as file:
-            file.write(png)
+        disk.write_file(f"{self.prefix}{name}", png)
 
     def close(self, sync):
         """The folder is synced as one by whoever opened it first."""
