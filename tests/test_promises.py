@@ -266,3 +266,18 @@ def test_labels_are_kept_when_an_output_is_the_input(colourful, tmp_path, format
     augment(tmp_path / "plain", tmp_path / "plain again", plain, jobs=0)
     assert (tmp_path / "again/labels.csv").read_bytes() == (tmp_path / "plain again/labels.csv").read_bytes()
     assert verify(tmp_path / "again", tmp_path / "mixed", ReadOptions(), jobs=0)["problems"] == []
+
+
+def test_a_shard_that_somebody_else_changed_stops_the_run_before_it_is_called_complete(source, tmp_path, format):
+    out = tmp_path / "out"
+    assert run(source, out, "--format", format, "--part", "1/3").returncode in (0, 3)
+    shard = sorted((out / "images").iterdir())[0]
+    with open(shard / "99999999.png" if format == "folder" else shard, "ab") as file:
+        file.write(b"x")
+    result = run(source, out, "--format", format, "--resume")
+    assert result.returncode == 4 and f"{shard}: " in result.stderr and "remove it" in result.stderr
+    assert not (out / "mixup.json").exists()
+    for path in [shard / "99999999.png"] if format == "folder" else [shard]:
+        path.unlink()
+    assert run(source, out, "--format", format, "--resume").returncode == 3
+    assert verify(out, jobs=0)["problems"] == []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mixup_cli.errors import InputError, MismatchError, StoppedError
 from mixup_cli.store import disk
-from mixup_cli.store.formats import FORMATS, open_shard, require
+from mixup_cli.store.formats import FORMATS, require
 from mixup_cli.store.record import file_digest, sealed
 from mixup_cli.store.shard import WORK
 
@@ -241,16 +241,18 @@ class Store:
         return False
 
     def check_files(self, folder, number):
-        """Raise StoppedError unless a shard has as many images as it has rows."""
-        path = self.out / "images" / self.shard_name(folder)
-        try:
-            with open_shard(path, folder, self.format) as shard:
-                there = len(shard.names)
-        except InputError as e:
-            raise StoppedError(f"{e}; remove it and run again with --resume") from e
+        """Raise StoppedError unless a shard has as many images as it has rows, or, if it is a file,
+        as many bytes as were written."""
+        path, what = self.out / "images" / self.shard_name(folder), "rows"
+        if FORMATS[self.format].suffix:
+            report = json.loads((self.work / "reports" / f"{folder}.json").read_bytes())
+            there, number, what = os.path.getsize(path), report["bytes"], "bytes that were written"
+        else:
+            there = len(os.listdir(path))
         if there != number:
+            unit = "files" if what == "rows" else "bytes"
             raise StoppedError(
-                f"{path}: {there:,} files, but {number:,} rows; somebody else"
+                f"{path}: {there:,} {unit}, but {number:,} {what}; somebody else"
                 " writes there; remove it and run again with --resume"
             )
 

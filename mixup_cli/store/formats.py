@@ -21,6 +21,7 @@ from mixup_cli.store import disk
 from mixup_cli.store.hashed import HashedFile
 from mixup_cli.store.parquet import ParquetReader, ParquetWriter
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 CLASSES = "__classes__"  # in a tar; readers of WebDataset and Hugging Face pass over such names
 
 
@@ -74,7 +75,7 @@ class TarWriter:
         self.out.write(tar.member(CLASSES, "".join(f"{name}\n" for name in classes).encode()))
 
     def add(self, name, png, record):
-        text = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+        text = _ENCODE(record).encode()
         stem = self.prefix + name.removesuffix(".png")
         self.out.write(tar.member(f"{stem}.png", png) + tar.member(f"{stem}.json", text))
 
