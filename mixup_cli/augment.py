@@ -104,8 +104,7 @@ def _run_in(store, source, options, run, progress):
             store.begin(identity(dataset, plan, options), source_states(dataset, run.hash_inputs))
             return _render(dataset, plan, store, options, run, workers, progress)
     except OSError as e:
-        again = "--resume" if run.part is None else "the same --part"
-        raise StoppedError(f"{describe(e, out)}, then run again with {again}") from e
+        raise StoppedError(f"{describe(e, out)}, then run again {store.again}") from e
 
 
 def check_and_plan(source, store, options, run):
@@ -115,7 +114,8 @@ def check_and_plan(source, store, options, run):
     except OSError as e:
         raise InputError(f"{describe(e, store.where)} first") from e
     dataset, plan = read_and_plan(source, options)
-    if source is None and not remote.is_url(store.where):  # a list of files, anywhere: none of them may lie in the output folder
+    # A list has files from anywhere: none of them may lie in the output folder.
+    if source is None and not remote.is_url(store.where):
         out = os.path.join(os.path.realpath(store.out), "")
         for name in dataset.sources:
             if os.path.realpath(dataset.root / name).startswith(out):

@@ -85,7 +85,7 @@ def most_bytes(max_pixels):
 def _read_remote(url, span, most):
     """Only what the store says of one file is that file's fault: not there, or not ours to read."""
     try:
-        data = remote.read(url, span, most + 1)
+        data = remote.read(url.replace(os.sep, "/"), span, most + 1)
     except (FileNotFoundError, PermissionError) as e:
         raise SourceError(f"cannot be read: {e.strerror}") from e
     if len(data) > most:

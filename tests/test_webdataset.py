@@ -115,6 +115,14 @@ def test_a_reader_that_goes_stops_the_run(source, tmp_path):
     assert len(result.stdout) == 1000 and list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_behind_the_pipe(source):
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run([*COMMAND, source, "-", "--quiet"], stdout=full, stderr=subprocess.PIPE)
+    assert result.returncode == 4 and b"No space left on device" in result.stderr
+    assert b"from the start" in result.stderr and b"--resume" not in result.stderr
+
+
 def test_shards_that_finish_early_wait_for_their_turn_and_no_more_are_begun(source, tmp_path, monkeypatch):
     from mixup_cli import engine
     from mixup_cli.augment import augment_to_pipe

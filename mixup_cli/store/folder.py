@@ -34,6 +34,7 @@ class Store:
     def __init__(self, out, part=None, format="folder"):
         self.out = self.where = Path(out)
         self.format = format
+        self.again = "with --resume" if part is None else "with the same --part"
         self.work = self.out / WORK
         self.part = part
         self.whose = "whole" if part is None else "{}-of-{}".format(*part)

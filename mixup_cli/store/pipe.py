@@ -22,6 +22,7 @@ class Pipe(Store):
         if format not in FORMATS_PIPED:
             raise InputError(f"--format {format}: a pipe takes a tar; give {' or '.join(FORMATS_PIPED)}")
         super().__init__(out, format=format)
+        self.again = "from the start, as a pipe must be"
         self.file, self.waiting, self.next, self.rejects = file, {}, 0, {}
 
     def check(self, source, overwrite=False, resume=False):
