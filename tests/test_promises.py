@@ -196,10 +196,13 @@ def colourful(tmp_path_factory):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset closes late
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_the_pixels_and_labels_are_those_of_float64(colourful, tmp_path, format):
+@pytest.mark.parametrize("policy", ["mixup", "remix"])
+def test_the_pixels_and_labels_are_those_of_float64(colourful, tmp_path, format, policy):
     out = tmp_path / "out"
-    augment(colourful, out, Options(PlanOptions(alpha=1.0, copies=3), format=format), jobs=0)
+    plan = PlanOptions(alpha=1.0, copies=3, label_policy=policy, kappa=1.0)
+    augment(colourful, out, Options(plan, format=format), jobs=0)
     rows = read_csv(out / "metadata.csv")
+    assert any(row.get("label_lam", row["lam"]) != row["lam"] for row in rows) == (policy == "remix")
     found = list(ROWS[format](out))
     assert [name for name, _, _ in found] == [row["file_name"] for row in rows]
     for row, (_, image, label) in zip(rows, found, strict=True):
@@ -210,6 +213,7 @@ def test_the_pixels_and_labels_are_those_of_float64(colourful, tmp_path, format)
         expected = reference_output(colourful / row["source_a"], colourful / row["source_b"], lam)
         assert np.abs(pixels.reshape(expected.shape) - expected).max() <= 0.5001
         wanted = dict.fromkeys("abcd", 0.0)
+        lam = float(row.get("label_lam", lam))
         wanted[row["label_a"]] += lam
         wanted[row["label_b"]] += 1 - lam
         assert label == pytest.approx(list(wanted.values()), abs=5e-7)
