@@ -18,6 +18,10 @@ from mixup_cli.store import file_digest, read_record
 from mixup_cli.tables import label_mass
 
 
+# How labels were read, besides the reader's name: to repeat a run, it is needed.
+READ_AS = ("file_column", "label_column", "label_delimiter", "allow_empty", "follow_symlinks")
+
+
 @dataclass(frozen=True)
 class Options:
     """What decides the bytes of a run.
@@ -119,7 +123,66 @@ def options_record(dataset, options):
         "split": options.read.split,
         "include_class": list(options.read.include),
         "exclude_class": list(options.read.exclude),
+        "class_list": options.read.classes is not None,
+        **{name: getattr(options.read, name) for name in READ_AS},
     }
+
+
+def command_line(record):
+    """The arguments that repeat a run. A record has no path: IN stands for its input, OUT for a new
+    folder, LABELS, LIST and CLASSES for the files that --labels, --files-from and --classes named,
+    METADATA for the metadata.csv of this run, which is the plan of one by `render`.
+    """
+    options, made = record["options"], record["command"] == "augment"
+    listed = options["reader"] == "list"
+    arguments = ["mixup", record["command"], "IN", *([] if made else ["METADATA"]), "OUT"]
+    arguments += {"list": ["--files-from", "LIST"], "csv": ["--labels", "LABELS"]}.get(
+        options["reader"], []
+    )
+    if options["class_list"]:
+        arguments += ["--classes", "CLASSES"]
+    if not listed:
+        arguments += ["--reader", options["reader"]]
+    if made:
+        arguments += _plan_arguments(options)
+    defaults = Options()
+    for name in ("fit", "mode", "label_format", "split", *READ_AS):
+        default = next(
+            getattr(part, name) for part in (defaults.canvas, defaults.read, defaults)
+            if hasattr(part, name)
+        )
+        arguments += _argument(name, options[name], default)
+    if options["size"]:
+        arguments += ["--size", "x".join(map(str, options["size"]))]
+    if options["background"] != "#ffffff":
+        arguments += ["--background", options["background"]]
+    if options["max_pixels"] != defaults.canvas.max_pixels:
+        arguments += ["--max-pixels", repr(options["max_pixels"] / 1e6)]
+    for name in ("include_class", "exclude_class"):
+        for value in options[name]:
+            arguments += [f"--{name.replace('_', '-')}={value}"]
+    return arguments
+
+
+def _plan_arguments(options):
+    """The options of a plan: the seed always, the others where they differ from their defaults."""
+    defaults, arguments = asdict(PlanOptions()), []
+    for name, default in defaults.items():
+        value = options[name]
+        if name == "alpha" and options["lam"] is not None or name == "copies" and options["count"]:
+            continue  # what excludes them is given
+        if isinstance(value, list):
+            value = ",".join(map(repr, value))
+        always = name in ("alpha", "seed")
+        arguments += _argument(name, value, None if always else default)
+    return arguments
+
+
+def _argument(name, value, default):
+    if value == default or value is None:
+        return []
+    option = f"--{name.replace('_', '-')}"
+    return [option] if value is True else [f"{option}={value}"]
 
 
 def versions():
