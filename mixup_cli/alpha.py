@@ -2,8 +2,9 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from mixup_cli.draw import COLOURS, INK, LINE, MUTED, Sheet
+from mixup_cli.draw import COLOURS, INK, LINE, MUTED, Sheet, half_blocks
 from mixup_cli.errors import InputError
 
 # An 8-bit output equals a source where the other one's weight, rounded to 6 decimals as lam is,
@@ -13,6 +14,7 @@ CAPTION = "α → 0 is plain training (λ is 0 or 1), α → ∞ always blends h
 NORMAL_ABOVE = 1e8  # a + b: the Beta distribution is a normal one to 9 digits
 DEFAULT_ALPHAS = (0.1, 0.2, 1.0, 8.0)
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 420, 48, 44, 20, 78  # of the picture and its margins
+TERMINAL_PIXELS = 40  # the height of a plot in a terminal, two in a line
 HIGHEST = 12  # density that the picture reaches at most
 
 
@@ -24,6 +26,21 @@ class Effect:
     alpha: float | tuple
     mean_min: float
     share_equal: float
+
+
+class Plot(NamedTuple):
+    """Where densities are drawn: the pixels of its edges, and the density of the upper one."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    highest: float
+
+    def place(self, x, y):
+        """The pixel of lam = x at density y."""
+        return (self.left + x * (self.right - self.left),
+                self.bottom - y / self.highest * (self.bottom - self.top))
 
 
 def effect(alpha):
@@ -95,11 +112,9 @@ def picture(alphas):
     if len(alphas) > len(COLOURS):
         raise InputError(f"{len(alphas)} values of alpha, but {len(COLOURS)} fit a picture; give fewer")
     sheet = Sheet(WIDTH, HEIGHT)
-    highest = _highest(alphas)
-    _draw_axes(sheet, highest)
-    for alpha, colour in zip(alphas, COLOURS, strict=False):
-        for points in _curves(alpha, highest):
-            sheet.curve([_place(x, y, highest) for x, y in points], colour)
+    plot = Plot(LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM, _highest(alphas))
+    _draw_axes(sheet, plot)
+    _draw_curves(sheet, plot, alphas)
     _draw_legend(sheet, alphas)
     sheet.text((LEFT, 12), "Density of λ ~ Beta(α, α), the weight of the first image", 16)
     sheet.text((WIDTH / 2, HEIGHT - 24), CAPTION, 13, MUTED, anchor="ma", width=WIDTH - 20)
@@ -113,8 +128,22 @@ def _highest(alphas):
     return min(max(tops, default=1.0) * 1.08, HIGHEST)
 
 
-def _place(x, y, highest):
-    return LEFT + x * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - y / highest * (HEIGHT - TOP - BOTTOM)
+def terminal(alphas, columns):
+    """The density of each alpha as lines for a terminal of so many columns, at most 8 of them."""
+    alphas = alphas[: len(COLOURS)]
+    sheet = Sheet(columns, TERMINAL_PIXELS)
+    _draw_curves(sheet, Plot(0, 0, columns, TERMINAL_PIXELS - 1, _highest(alphas)), alphas, width=1)
+    yield from half_blocks(sheet.pixels())
+    yield "  ".join(
+        "\033[38;2;{};{};{}m▬\033[0m {}".format(*colour, alpha_text(alpha))
+        for alpha, colour in zip(alphas, COLOURS, strict=False)
+    )
+
+
+def _draw_curves(sheet, plot, alphas, width=2):
+    for alpha, colour in zip(alphas, COLOURS, strict=False):
+        for points in _curves(alpha, plot.highest):
+            sheet.curve([plot.place(x, y) for x, y in points], colour, width)
 
 
 def _curves(alpha, highest):
@@ -134,19 +163,18 @@ def _curves(alpha, highest):
     yield part
 
 
-def _draw_axes(sheet, highest):
-    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
+def _draw_axes(sheet, plot):
     for tenth in range(0, 11, 2):
-        x, _ = _place(tenth / 10, 0, highest)
-        sheet.rectangle(x, TOP, x + 1, bottom, LINE)
-        sheet.text((x, bottom + 6), f"{tenth / 10:g}", 12, anchor="ma")
-    step = max(1, math.ceil(highest / 6))
-    for level in range(0, math.floor(highest) + 1, step):
-        _, y = _place(0, level, highest)
-        sheet.rectangle(LEFT, y, right, y + 1, LINE)
-        sheet.text((LEFT - 8, y), str(level), 12, anchor="rm")
-    sheet.rectangle(LEFT, bottom, right, bottom + 1, INK)
-    sheet.text(((LEFT + right) / 2, bottom + 24), "λ", 13, anchor="ma")
+        x, _ = plot.place(tenth / 10, 0)
+        sheet.rectangle(x, plot.top, x + 1, plot.bottom, LINE)
+        sheet.text((x, plot.bottom + 6), f"{tenth / 10:g}", 12, anchor="ma")
+    step = max(1, math.ceil(plot.highest / 6))
+    for level in range(0, math.floor(plot.highest) + 1, step):
+        _, y = plot.place(0, level)
+        sheet.rectangle(plot.left, y, plot.right, y + 1, LINE)
+        sheet.text((plot.left - 8, y), str(level), 12, anchor="rm")
+    sheet.rectangle(plot.left, plot.bottom, plot.right, plot.bottom + 1, INK)
+    sheet.text(((plot.left + plot.right) / 2, plot.bottom + 24), "λ", 13, anchor="ma")
 
 
 def _draw_legend(sheet, alphas):

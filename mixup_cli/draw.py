@@ -6,6 +6,7 @@ import io
 import os
 import unicodedata
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mixup_cli.canvas import convert, flatten
@@ -65,6 +66,10 @@ class Sheet:
         ImageDraw.Draw(mask).line(scaled, 255, width * SMOOTH, joint="curve")
         self.image.paste(colour, (left, top), mask.resize(size, Image.Resampling.BOX))
 
+    def pixels(self):
+        """The sheet as (H, W, 3) uint8."""
+        return np.asarray(self.image)
+
     def png(self):
         """The sheet as the bytes of a PNG."""
         return _png(self.image)
@@ -103,6 +108,19 @@ def within(width, height, side):
 def visible(text):
     """Text without characters that would turn, hide or break what stands around them."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def half_blocks(pixels):
+    """(H, W, 3) uint8 pixels as lines of text, two rows of pixels in each: the upper one colours the
+    upper half of a block, the lower one what is behind it, in 24-bit colours of ECMA-48."""
+    if len(pixels) % 2:
+        pixels = np.concatenate([pixels, pixels[-1:]])
+    for upper, lower in zip(pixels[0::2].tolist(), pixels[1::2].tolist(), strict=True):
+        line = "".join(
+            "\033[38;2;{};{};{};48;2;{};{};{}m▀".format(*over, *under)
+            for over, under in zip(upper, lower, strict=True)
+        )
+        yield f"{line}\033[0m"
 
 
 def columns_of(text):

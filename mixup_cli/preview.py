@@ -10,7 +10,7 @@ from mixup_cli.augment import read_and_plan, shard_job
 from mixup_cli.canvas import match, prepare
 from mixup_cli.codec import decode, resize
 from mixup_cli.dataset import MILLION, weight_text
-from mixup_cli.draw import FILL, INK, LINE, MUTED, Sheet, columns_of, thumbnail, visible, within
+from mixup_cli.draw import FILL, INK, LINE, MUTED, Sheet, columns_of, half_blocks, thumbnail, visible, within
 from mixup_cli.errors import InputError, SourceError
 from mixup_cli.kernel import blend
 from mixup_cli.render import SourceCache, blend_rows, read_source
@@ -189,19 +189,6 @@ def _draw_bars(sheet, bars, x, y):
         sheet.rectangle(x, y + TEXT + 4, x + BARS_WIDTH, y + TEXT + 12, LINE)
         sheet.rectangle(x, y + TEXT + 4, x + BARS_WIDTH * weight, y + TEXT + 12, FILL)
         y += _lines_height(2)
-
-
-def half_blocks(pixels):
-    """(H, W, 3) uint8 pixels as lines of text, two rows of pixels in each: the upper one colours the
-    upper half of a block, the lower one what is behind it, in 24-bit colours of ECMA-48."""
-    if len(pixels) % 2:
-        pixels = np.concatenate([pixels, pixels[-1:]])
-    for upper, lower in zip(pixels[0::2].tolist(), pixels[1::2].tolist(), strict=True):
-        line = "".join(
-            "\033[38;2;{};{};{};48;2;{};{};{}m▀".format(*over, *under)
-            for over, under in zip(upper, lower, strict=True)
-        )
-        yield f"{line}\033[0m"
 
 
 def terminal(preview, columns):

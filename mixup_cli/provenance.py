@@ -47,7 +47,7 @@ def identity(dataset, plan, options):
     versions_now = versions()
     versions_now.pop("python")
     return {
-        **options_record(dataset, options), **versions_now, "classes": list(dataset.classes),
+        **options_record(dataset.reader, options), **versions_now, "classes": list(dataset.classes),
         "outputs": len(plan), "plan": digest.hexdigest(),
     }
 
@@ -67,7 +67,7 @@ def source_states(dataset, hash_inputs):
 def completed_record(dataset, plan, options, out):
     """The record of the run that is there, if it is this one."""
     record = read_record(out)
-    now = {**options_record(dataset, options), "sources": len(dataset.sources), "planned": len(plan)}
+    now = {**options_record(dataset.reader, options), "sources": len(dataset.sources), "planned": len(plan)}
     then = {**record["options"], **record["counts"]}
     different = [
         f"{name} {then.get(name)} then, {value} now"
@@ -85,7 +85,7 @@ def run_record(dataset, plan, options, rejects, kept):
     """What mixup.json holds. No time, no path, no number of workers: they decide no byte."""
     return {
         "command": "augment" if isinstance(options.plan, PlanOptions) else "render",
-        "options": options_record(dataset, options),
+        "options": options_record(dataset.reader, options),
         "versions": versions(),
         "counts": {
             "classes": len(dataset.classes),
@@ -108,7 +108,7 @@ def run_record(dataset, plan, options, rejects, kept):
     }
 
 
-def options_record(dataset, options):
+def options_record(reader, options):
     made = isinstance(options.plan, PlanOptions)
     canvas = options.canvas
     return {
@@ -119,7 +119,7 @@ def options_record(dataset, options):
         "background": "#%02x%02x%02x" % canvas.background,
         "max_pixels": canvas.max_pixels,
         "label_format": options.label_format,
-        "reader": dataset.reader,
+        "reader": reader,
         "split": options.read.split,
         "include_class": list(options.read.include),
         "exclude_class": list(options.read.exclude),
@@ -133,55 +133,33 @@ def command_line(record):
     folder, LABELS, LIST and CLASSES for the files that --labels, --files-from and --classes named,
     METADATA for the metadata.csv of this run, which is the plan of one by `render`.
     """
-    options, made = record["options"], record["command"] == "augment"
-    listed = options["reader"] == "list"
+    options = dict(record["options"])
+    reader, made = options.pop("reader"), record["command"] == "augment"
     arguments = ["mixup", record["command"], "IN", *([] if made else ["METADATA"]), "OUT"]
-    arguments += {"list": ["--files-from", "LIST"], "csv": ["--labels", "LABELS"]}.get(
-        options["reader"], []
-    )
-    if options["class_list"]:
+    files = {"list": ["--files-from", "LIST"], "csv": ["--labels", "LABELS"]}
+    arguments += files.get(reader, ["--reader", reader])
+    if options.pop("class_list", False):
         arguments += ["--classes", "CLASSES"]
-    if not listed:
-        arguments += ["--reader", options["reader"]]
-    if made:
-        arguments += _plan_arguments(options)
-    defaults = Options()
-    for name in ("fit", "mode", "label_format", "split", *READ_AS):
-        default = next(
-            getattr(part, name) for part in (defaults.canvas, defaults.read, defaults)
-            if hasattr(part, name)
-        )
-        arguments += _argument(name, options[name], default)
-    if options["size"]:
-        arguments += ["--size", "x".join(map(str, options["size"]))]
-    if options["background"] != "#ffffff":
-        arguments += ["--background", options["background"]]
-    if options["max_pixels"] != defaults.canvas.max_pixels:
-        arguments += ["--max-pixels", repr(options["max_pixels"] / 1e6)]
-    for name in ("include_class", "exclude_class"):
-        for value in options[name]:
-            arguments += [f"--{name.replace('_', '-')}={value}"]
+    if options.get("lam") is not None:
+        options.pop("alpha")  # they exclude one another, and so do these
+    if options.get("count") is not None:
+        options.pop("copies")
+    defaults = options_record(reader, Options())
+    for name, value in options.items():
+        if value != defaults.get(name) or name in ("alpha", "seed"):
+            arguments += _argument(name, value)
     return arguments
 
 
-def _plan_arguments(options):
-    """The options of a plan: the seed always, the others where they differ from their defaults."""
-    defaults, arguments = asdict(PlanOptions()), []
-    for name, default in defaults.items():
-        value = options[name]
-        if name == "alpha" and options["lam"] is not None or name == "copies" and options["count"]:
-            continue  # what excludes them is given
-        if isinstance(value, list):
-            value = ",".join(map(repr, value))
-        always = name in ("alpha", "seed")
-        arguments += _argument(name, value, None if always else default)
-    return arguments
-
-
-def _argument(name, value, default):
-    if value == default or value is None:
-        return []
+def _argument(name, value):
+    """An option of a record as it is typed."""
     option = f"--{name.replace('_', '-')}"
+    if name in ("include_class", "exclude_class"):
+        return [f"{option}={one}" for one in value]
+    if isinstance(value, list):
+        value = ("x" if name == "size" else ",").join(map(str, value))
+    elif name == "max_pixels":
+        value = value / 1e6
     return [option] if value is True else [f"{option}={value}"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from helpers import noise, read_csv, reference_output, run_without, write_dataset
-from mixup_cli import preview
+from mixup_cli import draw, preview
 from mixup_cli.augment import augment
 from mixup_cli.canvas import Canvas
 from mixup_cli.draw import FILL, LINE, Sheet, columns_of, fitting, visible
@@ -195,6 +195,18 @@ def test_half_blocks_in_a_terminal(pair):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_densities_in_a_terminal():
+    code, printed = in_terminal("alpha", "1", columns=60)
+    lines = [COLOURED.findall(line) for line in printed.splitlines()]
+    lines = [line for line in lines if line]
+    assert code == 0 and len(lines) == 20 and {len(line) for line in lines} == {60}
+    pixels = np.array(lines, int).reshape(20, 60, 2, 3).transpose(0, 2, 1, 3).reshape(40, 60, 3)
+    rows = np.flatnonzero((pixels != 255).any(axis=2).all(axis=1))
+    assert abs(rows.mean() - 39 * (1 - 1 / 1.08)) < 1  # the flat density, 1, of 1.08 in all
+    assert "▬" in printed and "half and half" in printed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_a_sheet_in_a_terminal(source):
     code, printed = in_terminal("preview", source, "--rows", "12", "--size", "16x10", columns=70)
     plain = re.sub("\033\\[[0-9;]*m", "", printed)
@@ -247,6 +259,19 @@ def test_every_character_can_be_seen_or_is_spelled():
         assert shown and all(c == " " or bytes(font.getmask(c)) != missing for c in shown)
     assert fitting("evil\u202etxt\x1b", 13)[1] == visible("evil\u202etxt\x1b") == "evil\\u202etxt\\x1b"
     assert fitting("Größe", 13)[1] in ("Größe", "Gr\\xf6\\xdfe")
+
+
+def test_where_no_font_is_installed(monkeypatch):
+    """Pillow's own font knows no Greek: what we write is spelled, names are escaped."""
+    monkeypatch.setattr(draw, "FONTS", ("no such font.ttf",))
+    monkeypatch.setattr(draw, "_matplotlib_font", lambda: ())
+    draw._fonts.cache_clear()
+    try:
+        assert fitting("λ = 0.3", 13)[1] == "lam = 0.3"
+        assert fitting("α → 0", 13)[1] == "alpha -> 0"
+        assert fitting("שלום", 13)[1].startswith("\\u05e9")
+    finally:
+        draw._fonts.cache_clear()
 
 
 def test_long_text_is_shortened_to_its_width():

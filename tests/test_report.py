@@ -24,7 +24,7 @@ from mixup_cli.dataset import ReadOptions
 from mixup_cli.dataset.model import hard_dataset
 from mixup_cli.errors import InputError
 from mixup_cli.plan import PlanOptions, make_plan
-from mixup_cli.provenance import Options, command_line
+from mixup_cli.provenance import Options, command_line, options_record
 from mixup_cli.report import report, write_report
 from mixup_cli.report.facts import read_facts
 from mixup_cli.store import Store, read_record
@@ -174,7 +174,7 @@ def test_the_same_run_gives_the_same_page(out, tmp_path):
     assert report(out) == report(tmp_path / "elsewhere")
 
 
-@pytest.mark.parametrize("options", [
+REPEATED = [
     Options(),
     Options(PlanOptions(alpha=(0.2, 1.0), count=30, seed=7, pair="different", balance=True,
                         label_policy="remix", kappa=2.5, tau=0.25, include_originals=True),
@@ -182,7 +182,10 @@ def test_the_same_run_gives_the_same_page(out, tmp_path):
             ReadOptions(exclude=("Größe", "x--"), include=("Größe", "x--", "a b", "'c'", "$d"))),
     Options(PlanOptions(lam=0.25, copies=2)),
     Options(PlanOptions(alpha=1.0, min_mix=0.2)),
-])
+]
+
+
+@pytest.mark.parametrize("options", REPEATED)
 def test_the_command_on_the_page_repeats_the_run(tmp_path, options):
     source = write_dataset(tmp_path / "in", ("Größe", "x--", "a b", "'c'", "$d"), 6)
     (source / "classes").write_text("$d\n'c'\na b\nGröße\nx--\n")
@@ -192,6 +195,16 @@ def test_the_command_on_the_page_repeats_the_run(tmp_path, options):
                                       classes=str(source / "classes")))
     augment(source, tmp_path / "out", options, jobs=0)
     check_repeated(tmp_path, {"IN": source, "CLASSES": source / "classes"})
+
+
+def test_every_option_of_a_record_is_repeated_in_a_test():
+    """Whoever adds an option adds it to a run above, or below if it is one of a table's."""
+    tabular = {"file_column", "label_column", "label_delimiter", "reader", "class_list", "split",
+               "allow_empty", "follow_symlinks"}
+    default = options_record("folder", Options())
+    changed = {name for options in REPEATED for name, value in options_record("folder", options).items()
+               if value != default[name]}
+    assert changed | tabular == set(default)
 
 
 def check_repeated(tmp_path, places):
@@ -220,6 +233,25 @@ def test_a_run_from_a_table_and_one_from_a_plan_are_repeated(tmp_path):
     assert "METADATA" in command_line(read_record(tmp_path / "out"))
     plan = tmp_path / "out/metadata.csv"
     check_repeated(tmp_path, {"IN": source, "LABELS": tmp_path / "labels.csv", "METADATA": plan})
+
+
+def test_a_split_an_empty_class_and_links_are_repeated(tmp_path):
+    source = write_dataset(tmp_path / "in/train")
+    write_dataset(tmp_path / "in/val")
+    (tmp_path / "outside.png").write_bytes((source / "cat/0.png").read_bytes())
+    (source / "cat/link.png").symlink_to(tmp_path / "outside.png")
+    (source / "empty").mkdir()
+    read = ReadOptions(split="train", allow_empty=True, follow_symlinks=True)
+    augment(tmp_path / "in", tmp_path / "out", Options(read=read), jobs=0)
+    check_repeated(tmp_path, {"IN": tmp_path / "in"})
+
+
+def test_a_list_of_files_is_repeated(tmp_path):
+    source = write_dataset(tmp_path / "in")
+    (tmp_path / "list").write_text("cat/1.png\ndog/2.png\ndog/0.png\n")
+    read = ReadOptions(files_from=str(tmp_path / "list"))
+    augment(source, tmp_path / "out", Options(read=read), jobs=0)
+    check_repeated(tmp_path, {"IN": source, "LIST": tmp_path / "list"})
 
 
 def test_many_classes_are_grouped(tmp_path):
@@ -262,6 +294,13 @@ def test_augment_writes_it_and_overwrite_replaces_it(tmp_path):
         result = run_without([], *command)
         assert result.returncode == 2 and b"not a report of mixup" in result.stderr
     assert (out / "report.html").read_text() == "my own"
+
+
+def test_a_run_with_rejects_has_a_report_and_its_exit_code(tmp_path):
+    source = write_dataset(tmp_path / "in")
+    (source / "cat/bad.png").write_bytes(b"no image")
+    assert run_without([], "augment", source, tmp_path / "out", "--report").returncode == 3
+    assert "cat/bad.png" in Page((tmp_path / "out/report.html").read_bytes()).of_id["rejects"]
 
 
 def test_render_writes_it_and_a_part_cannot(tmp_path):

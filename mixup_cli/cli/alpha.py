@@ -6,7 +6,7 @@ import json
 import click
 
 from mixup_cli.cli.options import Alpha, debug_option, picture_option
-from mixup_cli.cli.showing import check_output, write_output
+from mixup_cli.cli.showing import check_output, columns, in_terminal, write_output
 
 EPILOG = """\b
 Examples:
@@ -25,9 +25,10 @@ def command(alphas, out, as_json):
 
     mean_min is the mean of min(lam, 1 - lam), the weight of the weaker image; equals_source is the
     share of outputs that equal one of their sources in 8 bits. Two numbers, A,B, stand for
-    Beta(A, B). Without ALPHA: 0.1, 0.2, 1 and 8. With -o - the table goes to stderr.
+    Beta(A, B). Without ALPHA: 0.1, 0.2, 1 and 8. Without -o, in a terminal, the picture is drawn
+    there; with -o - the table goes to stderr.
     """
-    from mixup_cli.alpha import CAPTION, DEFAULT_ALPHAS, effect, picture
+    from mixup_cli.alpha import CAPTION, DEFAULT_ALPHAS, effect, picture, terminal
 
     alphas = alphas or DEFAULT_ALPHAS
     data = None
@@ -41,6 +42,9 @@ def command(alphas, out, as_json):
         lines = table(effects)
     for line in lines:
         click.echo(line, err=out == "-")
+    if out is None and in_terminal() and not as_json:
+        for line in terminal(alphas, columns()):
+            click.echo(line.encode())
     click.echo(CAPTION, err=True)
     if out is not None:
         write_output(out, data)
