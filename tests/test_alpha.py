@@ -35,10 +35,10 @@ def test_the_numbers_are_scipys(alpha):
     assert found.share_equal == pytest.approx(equal, rel=1e-9, abs=1e-200)
 
 
-@pytest.mark.parametrize("alpha", [0.1, 0.2, 0.4, 1.0, 2.0, (0.2, 1.0)])
+@pytest.mark.parametrize("alpha", [0.1, 0.2, 1.0, (0.2, 1.0)])
 def test_the_numbers_are_those_of_draws(alpha):
-    """Half a million lam as a plan draws them; 5 standard errors."""
-    lam = sample_lam(np.random.default_rng(5), alpha, 500_000)
+    """300,000 lam as a plan draws them; 5 standard errors."""
+    lam = sample_lam(np.random.default_rng(5), alpha, 300_000)
     weaker = np.minimum(lam, 1 - lam)
     equal = weaker * 255 < 0.5
     found = effect(alpha)
@@ -55,11 +55,11 @@ def test_a_weight_at_the_boundary_moves_no_pixel_and_the_next_one_does():
 
 
 def test_the_share_is_the_one_that_a_plan_counts():
-    plan = make_plan(np.arange(200_000) % 10)
+    plan = make_plan(np.arange(100_000) % 10)
     assert plan.share_equal_to_source() == pytest.approx(effect(0.2).share_equal, abs=0.005)
 
 
-@given(st.floats(0, 1), st.floats(0.01, 1000), st.floats(0.01, 1000))
+@given(st.floats(0, 1, allow_subnormal=False), st.floats(0.01, 1000), st.floats(0.01, 1000))
 def test_the_distribution_function(x, a, b):
     assert beta_cdf(x, a, b) == pytest.approx(special.betainc(a, b, x), abs=1e-11)
 
@@ -120,6 +120,7 @@ def test_the_picture_on_stdout_and_the_table_as_json():
     ["-1"], ["much"], ["0.2", "-o", "beta.jpg"], ["0.2", "-o", "no/such/beta.png"],
     [*"123456789", "-o", "beta.png"],
 ])
+@pytest.mark.slow
 def test_wrong_usage(tmp_path, arguments):
     result = run_without([], "alpha", *(["--"] if arguments[0] == "-1" else []), *arguments, cwd=tmp_path)
     assert result.returncode == 2 and result.stdout == b"" and b"Error: " in result.stderr
@@ -127,6 +128,7 @@ def test_wrong_usage(tmp_path, arguments):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
+@pytest.mark.slow
 def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)

@@ -207,6 +207,7 @@ def test_densities_in_a_terminal():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.slow
 def test_a_sheet_in_a_terminal(source):
     code, printed = in_terminal("preview", source, "--rows", "12", "--size", "16x10", columns=70)
     plain = re.sub("\033\\[[0-9;]*m", "", printed)
@@ -235,6 +236,7 @@ def test_without_a_terminal_a_file_is_asked_for(pair):
     (["a.png", "b.png", "b.png"], "not 3 arguments"),
     ([], "not 0 arguments"),
 ])
+@pytest.mark.slow
 def test_wrong_usage(pair, tmp_path, arguments, words):
     write_dataset(tmp_path / "in")
     result = run_without([], "preview", *arguments, "-o", "new.png", cwd=tmp_path)
@@ -242,6 +244,7 @@ def test_wrong_usage(pair, tmp_path, arguments, words):
     assert not (tmp_path / "new.png").exists()
 
 
+@pytest.mark.slow
 def test_no_input_is_written_over(pair, tmp_path):
     write_dataset(tmp_path / "in")
     for arguments in ((*pair, "-o", pair[0]), (tmp_path / "in", "-o", tmp_path / "in/cat/0.png")):

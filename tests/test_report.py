@@ -116,6 +116,7 @@ def test_the_facts_are_those_of_the_tables(out):
     assert np.allclose(facts.expected, share * len(rows))
 
 
+@pytest.mark.slow
 def test_the_density_knows_min_mix_and_pairs(source, tmp_path):
     options = Options(PlanOptions(alpha=(0.2, 1.0), min_mix=0.1, copies=2), Canvas((4, 4)))
     augment(source, tmp_path / "out", options, jobs=0)
@@ -185,6 +186,7 @@ REPEATED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", REPEATED)
 def test_the_command_on_the_page_repeats_the_run(tmp_path, options):
     source = write_dataset(tmp_path / "in", ("Größe", "x--", "a b", "'c'", "$d"), 6)
@@ -217,6 +219,7 @@ def check_repeated(tmp_path, places):
     assert tree(tmp_path / "again") == tree(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_run_from_a_table_and_one_from_a_plan_are_repeated(tmp_path):
     source = write_dataset(tmp_path / "in")
     rows = [f"{k}/{i}.png;{k}+bird\n" for k in ("cat", "dog") for i in range(4)]
@@ -235,6 +238,7 @@ def test_a_run_from_a_table_and_one_from_a_plan_are_repeated(tmp_path):
     check_repeated(tmp_path, {"IN": source, "LABELS": tmp_path / "labels.csv", "METADATA": plan})
 
 
+@pytest.mark.slow
 def test_a_split_an_empty_class_and_links_are_repeated(tmp_path):
     source = write_dataset(tmp_path / "in/train")
     write_dataset(tmp_path / "in/val")
@@ -246,6 +250,7 @@ def test_a_split_an_empty_class_and_links_are_repeated(tmp_path):
     check_repeated(tmp_path, {"IN": tmp_path / "in"})
 
 
+@pytest.mark.slow
 def test_a_list_of_files_is_repeated(tmp_path):
     source = write_dataset(tmp_path / "in")
     (tmp_path / "list").write_text("cat/1.png\ndog/2.png\ndog/0.png\n")
@@ -275,6 +280,7 @@ def test_what_has_nothing_to_chart(tmp_path):
         assert page.tags["img"] == 1 and page.tags["svg"] == 3
 
 
+@pytest.mark.slow
 def test_augment_writes_it_and_overwrite_replaces_it(tmp_path):
     source, out = write_dataset(tmp_path / "in"), tmp_path / "out"
     assert run_without([], "augment", source, out, "--report", "--quiet").returncode == 0
@@ -296,6 +302,7 @@ def test_augment_writes_it_and_overwrite_replaces_it(tmp_path):
     assert (out / "report.html").read_text() == "my own"
 
 
+@pytest.mark.slow
 def test_a_run_with_rejects_has_a_report_and_its_exit_code(tmp_path):
     source = write_dataset(tmp_path / "in")
     (source / "cat/bad.png").write_bytes(b"no image")
@@ -303,6 +310,7 @@ def test_a_run_with_rejects_has_a_report_and_its_exit_code(tmp_path):
     assert "cat/bad.png" in Page((tmp_path / "out/report.html").read_bytes()).of_id["rejects"]
 
 
+@pytest.mark.slow
 def test_render_writes_it_and_a_part_cannot(tmp_path):
     source, out = write_dataset(tmp_path / "in"), tmp_path / "out"
     (tmp_path / "plan.csv").write_text("source_a,source_b,lam\ncat/0.png,dog/1.png,0.25\n")
@@ -312,7 +320,7 @@ def test_render_writes_it_and_a_part_cannot(tmp_path):
     assert result.returncode == 2 and not (tmp_path / "parts").exists()
 
 
-@pytest.mark.parametrize("missing", ["matplotlib", "jinja2"])
+@pytest.mark.parametrize("missing", ["matplotlib", pytest.param("jinja2", marks=pytest.mark.slow)])
 def test_without_the_extra_it_says_what_to_install(tmp_path, out, missing):
     source = write_dataset(tmp_path / "in")
     for command in (
@@ -326,6 +334,7 @@ def test_without_the_extra_it_says_what_to_install(tmp_path, out, missing):
     assert run_without([missing], "augment", source, tmp_path / "out").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_page_on_stdout_and_wrong_usage(out, tmp_path):
     result = run_without([], "report", out, "-o", "-")
     assert result.returncode == 0 and result.stdout == report(out)
