@@ -134,7 +134,7 @@ def _render(dataset, plan, store, options, run, progress):
     _stop_at_first(rejects, run.on_error)
     shard_jobs = (
         replace(
-            shard_job(dataset, plan, shard, store, options.canvas),
+            shard_job(dataset, plan, shard, store, options.canvas), compression=options.compression,
             sync=run.sync, timeout=run.timeout if jobs else 0,
         )
         for shard in missing
@@ -245,7 +245,7 @@ def dry_run(source, out, options=Options(), **run):
     sizes, rejects = [], dict(dataset.unusable)
     for shard in np.unique(np.linspace(0, plan.num_shards - 1, SAMPLE_ROWS // 4).astype(int)):
         job = shard_job(dataset, plan, int(shard), store, options.canvas)
-        job = _first_rows(job, 4)
+        job = _first_rows(replace(job, compression=options.compression), 4)
         cache = SourceCache(job)
         sizes += [len(png) for _, png in render_rows(job, cache)]
         rejects |= cache.rejects

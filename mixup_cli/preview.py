@@ -62,7 +62,7 @@ def grid(a, b, lams, canvas):
     for path in (a, b):
         try:
             data = read_source(path, canvas.max_pixels)
-            pixels.append(prepare(decode(data, canvas.max_pixels), canvas))
+            pixels.append(prepare(decode(data, canvas.max_pixels, canvas.least_scale), canvas))
         except SourceError as e:
             raise InputError(f"{path}: {e}; give two images") from e
     pixels = match(*pixels, canvas)

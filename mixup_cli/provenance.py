@@ -12,8 +12,9 @@ import numpy as np
 from mixup_cli import __version__
 from mixup_cli.canvas import Canvas
 from mixup_cli.dataset import ReadOptions
-from mixup_cli.errors import MismatchError
+from mixup_cli.errors import InputError, MismatchError
 from mixup_cli.plan import PlanOptions
+from mixup_cli.png import COMPRESSIONS
 from mixup_cli.store import file_digest, read_record
 from mixup_cli.tables import label_mass
 
@@ -27,13 +28,19 @@ class Options:
     """What decides the bytes of a run.
 
     plan: how pairs and lam are drawn, or the path of a plan's CSV, "-" for standard input; canvas:
-    how sources become pixels; label_format: one of LABEL_FORMATS; read: how labels are read.
+    how sources become pixels; label_format: one of LABEL_FORMATS; read: how labels are read;
+    compression: one of png.COMPRESSIONS.
     """
 
     plan: PlanOptions | str = PlanOptions()
     canvas: Canvas = Canvas()
     label_format: str = "auto"
     read: ReadOptions = ReadOptions()
+    compression: str = "fast"
+
+    def __post_init__(self):
+        if self.compression not in COMPRESSIONS:
+            raise InputError(f"--compression {self.compression}: give one of {', '.join(COMPRESSIONS)}")
 
 
 def identity(dataset, plan, options):
@@ -118,6 +125,8 @@ def options_record(reader, options):
         "mode": canvas.mode,
         "background": "#%02x%02x%02x" % canvas.background,
         "max_pixels": canvas.max_pixels,
+        "decode": canvas.decode,
+        "compression": options.compression,
         "label_format": options.label_format,
         "reader": reader,
         "split": options.read.split,

@@ -1,6 +1,5 @@
 """Rendering: the rows of a shard become a folder of PNGs. Pure, picklable, a worker's whole world."""
 
-import contextlib
 import errno
 import os
 import signal
@@ -11,9 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mixup_cli.canvas import Canvas, match, prepare
-from mixup_cli.codec import decode, encode_pngs
+from mixup_cli.codec import decode
 from mixup_cli.errors import SourceError
 from mixup_cli.kernel import blend
+from mixup_cli.png import encode_pngs
 from mixup_cli.store import StagedShard
 
 CACHE_BYTES = 64_000_000  # decoded sources a worker keeps
@@ -35,7 +35,7 @@ _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 class ShardJob:
     """The rows of a shard, self-contained: files (R,) names of the PNGs, sources (M,) paths below
     root, a and b (R,) int indices into sources, lam (R,) the weight of a; staging: the folder to
-    write into before the commit; sync: whether the commit reaches stable storage;
+    write into before the commit; sync: whether the commit reaches stable storage; compression: of PNGs;
     timeout: seconds for a source, after which the worker dies, 0 for any time; rejected: source ->
     reason, of those that are known to kill a worker; attempts: how often it was tried alone."""
 
@@ -51,6 +51,7 @@ class ShardJob:
     lam: np.ndarray
     staging: str
     sync: bool = True
+    compression: str = "fast"
     timeout: float = 0
     rejected: dict = field(default_factory=dict)
     attempts: int = 0
@@ -74,17 +75,29 @@ def read_source(path, max_pixels):
     source is at fault but this machine or a network."""
     most = max_pixels * BYTES_A_PIXEL + HEADER_BYTES
     try:
-        with open(os.open(path, _OPEN), "rb") as file:
-            status = os.fstat(file.fileno())
+        # The system's own calls: of small images, a file object costs more than their decoding.
+        descriptor = os.open(path, _OPEN)
+        try:
+            status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise SourceError("not a regular file")
             if status.st_size > most:
                 raise SourceError(f"{status.st_size:,} bytes are more than an image may have, {most:,}")
-            return file.read(most)
+            return _read(descriptor, status.st_size)
+        finally:
+            os.close(descriptor)
     except OSError as e:
         if e.errno in _NOT_ITS_FAULT:
             raise OSError(e.errno, e.strerror, os.fspath(path)) from e
         raise SourceError(f"cannot be read: {e.strerror}") from e
+
+
+def _read(descriptor, size):
+    """All of a file of `size` bytes; a call may return less than it was asked for."""
+    data = os.read(descriptor, size)
+    while len(data) < size and (more := os.read(descriptor, size - len(data))):
+        data += more
+    return data
 
 
 def render_shard(job):
@@ -104,7 +117,7 @@ def render_shard(job):
 def render_rows(job, cache):
     """Yield (position, PNG bytes) of every row whose two sources can be used, in order."""
     for rows, images in blend_rows(job, cache):
-        yield from zip(rows, encode_pngs(images), strict=True)
+        yield from zip(rows, encode_pngs(images, job.compression), strict=True)
 
 
 def blend_rows(job, cache):
@@ -134,22 +147,16 @@ def _blend_block(block, lam):
 def load_source(job_and_name):
     """The prepared pixels of one source of a shard. Raises SourceError if it cannot be used."""
     job, name = job_and_name
-    with _deadline(job.timeout):
-        data = read_source(os.path.join(job.root, name), job.canvas.max_pixels)
-        return prepare(decode(data, job.canvas.max_pixels), job.canvas)
-
-
-@contextlib.contextmanager
-def _deadline(seconds):
-    """Let the system end this process if its block takes longer, in whatever loop it hangs."""
-    if not seconds or not hasattr(signal, "setitimer"):  # Windows has no such timer
-        yield
-        return
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    timed = job.timeout and hasattr(signal, "setitimer")  # Windows has no such timer
+    if timed:  # the system ends this process if it takes longer, in whatever loop it hangs
+        signal.setitimer(signal.ITIMER_REAL, job.timeout)
     try:
-        yield
+        canvas = job.canvas
+        data = read_source(os.path.join(job.root, name), canvas.max_pixels)
+        return prepare(decode(data, canvas.max_pixels, canvas.least_scale), canvas)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        if timed:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 class SourceCache:

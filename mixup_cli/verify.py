@@ -234,7 +234,7 @@ def canvas_of(record):
     options = record["options"]
     return Canvas(
         tuple(options["size"]) if options["size"] else None, options["fit"], options["mode"],
-        parse_colour(options["background"]), options["max_pixels"],
+        parse_colour(options["background"]), options["max_pixels"], options["decode"],
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mixup_cli"
-RENDER = {"errors", "kernel", "dataset", "plan", "codec", "canvas", "store"}
+RENDER = {"errors", "kernel", "dataset", "plan", "png", "codec", "canvas", "store"}
 MAY_IMPORT = {
     "__init__": {"kernel"},
     "__main__": {"cli"},
@@ -16,7 +16,8 @@ MAY_IMPORT = {
     "dataset": {"errors", "dataset"},
     "plan": {"errors", "kernel", "dataset", "plan"},
     "tables": {"errors", "kernel", "dataset", "plan"},
-    "codec": {"errors"},
+    "png": {"errors"},
+    "codec": {"errors", "png"},
     "canvas": {"errors", "codec"},
     "store": {"errors", "store"},
     "render": RENDER,
@@ -33,8 +34,9 @@ MAY_IMPORT = {
             "preview", "alpha", "report", "cli", "__init__"},
 }
 ONLY_IN = {
-    "click": {"cli"}, "tqdm": {"cli"}, "simplejpeg": {"codec"}, "isal": {"codec"},
-    "PIL": {"codec", "draw"}, "matplotlib": {"report"}, "jinja2": {"report"}, "fcntl": {"store"}, "msvcrt": {"store"}, "multiprocessing": {"engine"},
+    "click": {"cli"}, "tqdm": {"cli"}, "simplejpeg": {"codec"}, "isal": {"png"},
+    "PIL": {"codec", "png", "draw"}, "matplotlib": {"report"}, "jinja2": {"report"},
+    "fcntl": {"store"}, "msvcrt": {"store"}, "multiprocessing": {"engine"},
 }
 
 

@@ -19,11 +19,11 @@ from scipy import stats
 from helpers import noise, read_csv, run_measured, run_without, tree, write_dataset
 from mixup_cli.augment import _finish, augment
 from mixup_cli.canvas import Canvas
-from mixup_cli.codec import encode_pngs
 from mixup_cli.dataset import ReadOptions
 from mixup_cli.dataset.model import hard_dataset
 from mixup_cli.errors import InputError
 from mixup_cli.plan import PlanOptions, make_plan
+from mixup_cli.png import encode_pngs
 from mixup_cli.provenance import Options, command_line, options_record
 from mixup_cli.report import report, write_report
 from mixup_cli.report.facts import read_facts
@@ -179,8 +179,8 @@ REPEATED = [
     Options(),
     Options(PlanOptions(alpha=(0.2, 1.0), count=30, seed=7, pair="different", balance=True,
                         label_policy="remix", kappa=2.5, tau=0.25, include_originals=True),
-            Canvas((10, 12), "contain", "RGB16", (1, 2, 3), 1_234_567), "sparse",
-            ReadOptions(exclude=("Größe", "x--"), include=("Größe", "x--", "a b", "'c'", "$d"))),
+            Canvas((10, 12), "contain", "RGB16", (1, 2, 3), 1_234_567, "full"), "sparse",
+            ReadOptions(exclude=("Größe", "x--"), include=("Größe", "x--", "a b", "'c'", "$d")), "small"),
     Options(PlanOptions(lam=0.25, copies=2)),
     Options(PlanOptions(alpha=1.0, min_mix=0.2)),
 ]
@@ -194,7 +194,7 @@ def test_the_command_on_the_page_repeats_the_run(tmp_path, options):
     if options.read.include:
         options = Options(options.plan, options.canvas, options.label_format,
                           ReadOptions(include=options.read.include, exclude=options.read.exclude,
-                                      classes=str(source / "classes")))
+                                      classes=str(source / "classes")), options.compression)
     augment(source, tmp_path / "out", options, jobs=0)
     check_repeated(tmp_path, {"IN": source, "CLASSES": source / "classes"})
 

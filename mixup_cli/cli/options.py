@@ -9,9 +9,10 @@ import click
 from click.core import ParameterSource
 
 from mixup_cli.augment import ON_ERROR
-from mixup_cli.canvas import FITS, MODES, Canvas
+from mixup_cli.canvas import DECODES, FITS, MODES, Canvas
 from mixup_cli.dataset import READERS, ReadOptions
 from mixup_cli.plan import LABEL_POLICIES, PAIRS, PlanOptions
+from mixup_cli.png import COMPRESSIONS
 from mixup_cli.tables import LABEL_FORMATS
 
 COMMAND_LINE = ParameterSource.COMMANDLINE
@@ -195,6 +196,9 @@ def canvas_options(command):
                      help="Colour of the outputs; auto is the richer of the two."),
         click.option("--background", type=Colour(), default="white", show_default=True,
                      help="Colour under transparency and around contain."),
+        click.option("--decode", type=click.Choice(DECODES), default="scaled", show_default=True,
+                     help="scaled reads a JPEG at 1/2, 1/4 or 1/8 where that stays twice as large"
+                     " as --size asks for; full never."),
         max_pixels_option,
     ])
 
@@ -205,6 +209,9 @@ def output_options(command):
         click.option("--label-format", type=click.Choice(LABEL_FORMATS), default="auto",
                      show_default=True, help="A column for each class, or two classes and two"
                      " weights; auto is wide up to 256 classes."),
+        click.option("--compression", type=click.Choice(COMPRESSIONS), default="fast",
+                     show_default=True, help="small: smaller PNGs of the same pixels, several times"
+                     " slower."),
         jobs_option,
         click.option("--overwrite", is_flag=True, help="Replace an earlier run in OUT."),
         click.option("--resume", is_flag=True, help="Continue an unfinished run in OUT, or start."),

@@ -53,6 +53,6 @@ def write_output(out, data):
     if out == "-":
         click.echo(data, nl=False)
         return
-    from mixup_cli.store import write_file
+    from mixup_cli.store import replace_file
 
-    write_file(out, data)
+    replace_file(out, data)

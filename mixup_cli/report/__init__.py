@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from mixup_cli.errors import InputError
-from mixup_cli.store import REPORT, is_report, write_file
+from mixup_cli.store import REPORT, is_report, replace_file
 
 __all__ = ["REPORT", "check_report", "report", "write_report"]
 
@@ -41,4 +41,4 @@ def report(out):
 
 def write_report(out):
     """Write the report on an output folder into it."""
-    write_file(Path(out, REPORT), report(out))
+    replace_file(Path(out, REPORT), report(out))

@@ -24,6 +24,7 @@ class StagedShard:
         self.report = Path(out, WORK, "reports", f"{folder}.json")
         self.path = Path(staging, f"{folder}-{uuid.uuid4().hex[:8]}")
         self.path.mkdir()
+        self.prefix = os.path.join(self.path, "")
         # Opened before the first file, so that no error in writing any of them is missed.
         self.sync = disk.Sync(self.path) if sync else None
 
@@ -38,9 +39,7 @@ class StagedShard:
 
     def write(self, name, data):
         """Write one file of the shard."""
-        path = os.path.join(self.path, name)
-        with disk.naming(path), open(path, "wb") as file:
-            file.write(data)
+        disk.write_file(f"{self.prefix}{name}", data)
 
     def commit(self, report):
         """Make the shard durable, then visible in one step.
