@@ -10,7 +10,9 @@ from mixup_cli.augment import read_and_plan, shard_job
 from mixup_cli.canvas import match, prepare
 from mixup_cli.codec import decode, resize
 from mixup_cli.dataset import MILLION, weight_text
-from mixup_cli.draw import FILL, INK, LINE, MUTED, Sheet, columns_of, half_blocks, thumbnail, visible, within
+from mixup_cli.draw import (
+    FILL, INK, LINE, MUTED, Sheet, columns_of, half_blocks, thumbnail, visible, within,
+)
 from mixup_cli.errors import InputError, SourceError
 from mixup_cli.kernel import blend
 from mixup_cli.render import SourceCache, blend_rows, read_source
@@ -22,6 +24,7 @@ GRID_SIDE, SHEET_SIDE = 256, 160  # pixels that a picture may take up; smaller o
 ROWS = 8  # of a contact sheet
 MOST_BARS = 5
 GAP, TEXT, TITLE, BARS_WIDTH = 12, 13, 15, 220  # pixels of a sheet
+EMPTY = 60  # pixels that stand for a picture that cannot be shown
 TERMINAL_CELL = 40  # columns that a picture takes up at most
 
 
@@ -156,7 +159,7 @@ def _lines_height(count):
 
 
 def _height(row):
-    pictures = [0 if c.pixels is None else c.pixels.shape[0] for c in row.cells]
+    pictures = [EMPTY if c.pixels is None else c.pixels.shape[0] for c in row.cells]
     words = _lines_height(max(len(cell.lines) for cell in row.cells))
     return max(max(pictures) + 4 + words, _lines_height(2 * len(_most(row.bars))))
 

@@ -122,7 +122,8 @@ def test_the_picture_on_stdout_and_the_table_as_json():
 ])
 @pytest.mark.slow
 def test_wrong_usage(tmp_path, arguments):
-    result = run_without([], "alpha", *(["--"] if arguments[0] == "-1" else []), *arguments, cwd=tmp_path)
+    end_of_options = ["--"] if arguments[0] == "-1" else []
+    result = run_without([], "alpha", *end_of_options, *arguments, cwd=tmp_path)
     assert result.returncode == 2 and result.stdout == b"" and b"Error: " in result.stderr
     assert os.listdir(tmp_path) == []
 

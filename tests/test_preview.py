@@ -19,7 +19,9 @@ from mixup_cli.plan import PlanOptions, make_plan
 from mixup_cli.provenance import Options
 
 LEFT, TOP = preview.GAP, 2 * preview.GAP + preview.TITLE  # of the first picture
-HOSTILE = ("<script>", '"quo\'te" & $x^2$', "שלום", "مرحبا", "猫と犬", "evil\u202etxt", "😀", "Größe", "a" * 90)
+HOSTILE = (
+    "<script>", '"quo\'te" & $x^2$', "שלום", "مرحبا", "猫と犬", "evil\u202etxt", "😀", "Größe", "a" * 90,
+)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 import time
 from collections import Counter
 from html.parser import HTMLParser
@@ -383,7 +384,7 @@ def test_a_million_rows(tmp_path):
     write_large_output(tmp_path / "out", 1_281_167, 1000)
     start = time.monotonic()
     command = ["mixup_cli", "report", tmp_path / "out", "-o", tmp_path / "page.html"]
-    result, peak = run_measured(os.sys.executable, "-m", *command)
+    result, peak = run_measured(sys.executable, "-m", *command)
     seconds = time.monotonic() - start
     assert result.returncode == 0, result.stderr
     data = (tmp_path / "page.html").read_bytes()

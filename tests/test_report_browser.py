@@ -20,7 +20,9 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )
-HOSTILE = ("<script>document.title='owned'<", '"><img src=x onerror=alert(1)>', "שלום", "猫", "evil\u202etxt")
+HOSTILE = (
+    "<script>document.title='owned'<", '"><img src=x onerror=alert(1)>', "שלום", "猫", "evil\u202etxt",
+)
 
 pytestmark = [
     pytest.mark.slow,

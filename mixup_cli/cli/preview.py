@@ -57,7 +57,7 @@ lam_option = click.option(
 @click.command(epilog=EPILOG)
 @click.argument("paths", metavar="A B | IN", type=click.Path(), nargs=-1)
 @picture_option
-@click.option("--rows", type=click.IntRange(1, 1000), help="Rows of the plan of IN.  [default: 8]")
+@click.option("--rows", type=click.IntRange(1, 200), help="Rows of the plan of IN.  [default: 8]")
 @functools.partial(plan_options, lam=lam_option)
 @read_options
 @canvas_options
@@ -103,7 +103,9 @@ def _two_images(ctx, paths, canvas):
     for name in ("rows", *of_plans):
         if name != "lam" and ctx.get_parameter_source(name) == COMMAND_LINE:
             option = next(p.opts[-1] for p in ctx.command.params if p.name == name)
-            raise click.UsageError(f"{option} means nothing to two images; give IN, a folder, or drop it")
+            raise click.UsageError(
+                f"{option} means nothing to two images; give IN, a folder, or drop it"
+            )
     return grid(*paths, ctx.meta["lams"] or TUTORIAL_LAMS, canvas)
 
 

@@ -27,7 +27,9 @@ PLACES = {
 
 def fill(facts):
     """The page as HTML, UTF-8, self-contained."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters |= {"number": "{:,}".format, "visible": visible, "value": _value}
     template = environment.from_string(
         resources.files("mixup_cli.report").joinpath("page.html").read_text("utf-8")
@@ -70,7 +72,8 @@ def _mass(classes):
     """Rows of the table of label mass: class, before, after, and both as shares in percent."""
     totals = [sum(c[when] for c in classes) or 1 for when in ("before", "after")]
     return [
-        (c["class"], c["before"], c["after"], 100 * c["before"] / totals[0], 100 * c["after"] / totals[1])
+        (c["class"], c["before"], c["after"],
+         100 * c["before"] / totals[0], 100 * c["after"] / totals[1])
         for c in classes
     ]
 
