@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 
 import click
 
@@ -22,15 +23,21 @@ def in_and_out(paths, read, wanted):
     return paths
 
 
-def write(source, out, options, *, dry_run, quiet, as_json, **run):
+def write(source, out, options, *, dry_run, report, quiet, as_json, **run):
     """Run, and end with the exit code that the result deserves. run: fields of Run."""
     from mixup_cli.cli.progress import Progress
 
+    if report:
+        _check_report(out, run)
     if dry_run:
         record = look(source, out, options, **run)
     else:
         with Progress(quiet) as progress:
             record = augment(source, out, options, progress=progress, **run)
+        if report:
+            from mixup_cli.report import write_report
+
+            write_report(out)
     if not quiet:
         with contextlib.suppress(OSError):  # whoever read stderr is gone, the job is done
             for line in summary(record, out):
@@ -39,6 +46,15 @@ def write(source, out, options, *, dry_run, quiet, as_json, **run):
         click.echo(json.dumps({"out": out, **record}, ensure_ascii=False))
     if record["counts"]["rejected"] and run["on_error"] != "skip" and not dry_run:
         click.get_current_context().exit(3)
+
+
+def _check_report(out, run):
+    """Refuse a report that could not be written, before any work."""
+    from mixup_cli.report import REPORT, check_report
+
+    if run["part"] is not None:
+        raise click.UsageError("--report: a part has none; give it with the --resume that finishes")
+    check_report(os.path.join(out, REPORT))
 
 
 def summary(record, out):

@@ -5,8 +5,12 @@ under images/ is complete and on stable storage, and nothing else is. Every othe
 under a temporary name, synced and renamed. mixup.json comes last: it means complete.
 """
 
-from mixup_cli.store.folder import TABLES, Store
+from mixup_cli.store.disk import replace_file
+from mixup_cli.store.folder import REPORT, TABLES, Store, is_report
 from mixup_cli.store.record import file_digest, read_record, sealed
 from mixup_cli.store.shard import StagedShard
 
-__all__ = ["TABLES", "StagedShard", "Store", "file_digest", "read_record", "sealed"]
+__all__ = [
+    "REPORT", "TABLES", "StagedShard", "Store", "file_digest", "is_report", "read_record", "sealed",
+    "replace_file",
+]

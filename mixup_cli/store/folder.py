@@ -15,6 +15,7 @@ from mixup_cli.store.record import file_digest, sealed
 from mixup_cli.store.shard import WORK
 
 RUN, SOURCES = "run.json", "sources.csv"  # in WORK: what an unfinished run is
+REPORT, GENERATOR = "report.html", b'<meta name="generator" content="mixup-cli '
 TABLES = ("mixup.json", "metadata.csv", "labels.csv", "classes.txt", "rejects.csv")
 _SHARD = re.compile(r"\d{5,}")
 _PNG = re.compile(r"\d{8,}\.png")
@@ -110,6 +111,8 @@ class Store:
         """Remove what an earlier run left, what says that it is worth anything first."""
         for path in (self.work / RUN, *(self.out / name for name in TABLES)):
             path.unlink(missing_ok=True)
+        if is_report(self.out / REPORT):
+            (self.out / REPORT).unlink()
         for folder in (self.out / "images", self.work / "staging", self.work / "reports"):
             if folder.is_dir():
                 shutil.rmtree(folder)
@@ -214,6 +217,15 @@ class Store:
             self._locks = []
         shutil.rmtree(self.work)
         return json.loads(text)
+
+
+def is_report(path):
+    """Whether a file is a report of ours, as its head says."""
+    try:
+        with open(path, "rb") as file:
+            return GENERATOR in file.read(500)
+    except OSError:
+        return False
 
 
 def _nested(a, b):
