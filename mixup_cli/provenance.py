@@ -19,6 +19,10 @@ from mixup_cli.store import FORMATS, file_digest, read_record
 from mixup_cli.tables import label_mass
 
 
+# How labels were read, besides the reader's name: to repeat a run, it is needed.
+READ_AS = ("file_column", "label_column", "label_delimiter", "allow_empty", "follow_symlinks")
+
+
 @dataclass(frozen=True)
 class Options:
     """What decides the bytes of a run.
@@ -51,7 +55,7 @@ def identity(dataset, plan, options):
     versions_now = versions(options.format)
     versions_now.pop("python")
     return {
-        **options_record(dataset, options), **versions_now, "classes": list(dataset.classes),
+        **options_record(dataset.reader, options), **versions_now, "classes": list(dataset.classes),
         "outputs": len(plan), "plan": digest.hexdigest(),
     }
 
@@ -80,7 +84,7 @@ def source_states(dataset, hash_inputs):
 def completed_record(dataset, plan, options, store):
     """The record of the run that is there, if it is this one."""
     record = read_record(store.out)
-    now = {**options_record(dataset, options), "sources": len(dataset.sources), "planned": len(plan)}
+    now = {**options_record(dataset.reader, options), "sources": len(dataset.sources), "planned": len(plan)}
     then = {**record["options"], **record["counts"]}
     different = [
         f"{name} {then.get(name)} then, {value} now"
@@ -98,7 +102,7 @@ def run_record(dataset, plan, options, rejects, kept):
     """What mixup.json holds. No time, no path, no number of workers: they decide no byte."""
     return {
         "command": "augment" if isinstance(options.plan, PlanOptions) else "render",
-        "options": options_record(dataset, options),
+        "options": options_record(dataset.reader, options),
         "versions": versions(options.format),
         "counts": {
             "classes": len(dataset.classes),
@@ -121,7 +125,7 @@ def run_record(dataset, plan, options, rejects, kept):
     }
 
 
-def options_record(dataset, options):
+def options_record(reader, options):
     made = isinstance(options.plan, PlanOptions)
     canvas = options.canvas
     return {
@@ -135,11 +139,48 @@ def options_record(dataset, options):
         "decode": canvas.decode,
         "compression": options.compression,
         "label_format": options.label_format,
-        "reader": dataset.reader,
+        "reader": reader,
         "split": options.read.split,
         "include_class": list(options.read.include),
         "exclude_class": list(options.read.exclude),
+        "class_list": options.read.classes is not None,
+        **{name: getattr(options.read, name) for name in READ_AS},
     }
+
+
+def command_line(record):
+    """The arguments that repeat a run. A record has no path: IN stands for its input, OUT for a new
+    folder, LABELS, LIST and CLASSES for the files that --labels, --files-from and --classes named,
+    METADATA for the metadata.csv of this run, which is the plan of one by `render`.
+    """
+    options = dict(record["options"])
+    reader, made = options.pop("reader"), record["command"] == "augment"
+    arguments = ["mixup", record["command"], "IN", *([] if made else ["METADATA"]), "OUT"]
+    files = {"list": ["--files-from", "LIST"], "csv": ["--labels", "LABELS"]}
+    arguments += files.get(reader, ["--reader", reader])
+    if options.pop("class_list", False):
+        arguments += ["--classes", "CLASSES"]
+    if options.get("lam") is not None:
+        options.pop("alpha")  # they exclude one another, and so do these
+    if options.get("count") is not None:
+        options.pop("copies")
+    defaults = options_record(reader, Options())
+    for name, value in options.items():
+        if value != defaults.get(name) or name in ("alpha", "seed"):
+            arguments += _argument(name, value)
+    return arguments
+
+
+def _argument(name, value):
+    """An option of a record as it is typed."""
+    option = f"--{name.replace('_', '-')}"
+    if name in ("include_class", "exclude_class"):
+        return [f"{option}={one}" for one in value]
+    if isinstance(value, list):
+        value = ("x" if name == "size" else ",").join(map(str, value))
+    elif name == "max_pixels":
+        value = value / 1e6
+    return [option] if value is True else [f"{option}={value}"]
 
 
 def versions(format="folder"):

@@ -40,7 +40,9 @@ def filesystem(url):
 
         return fsspec.core.url_to_fs(os.fspath(url), use_listings_cache=False)
     except ImportError as e:
-        raise InputError(f"{url}: URLs need fsspec and its package for them ({e}): pip install 'mixup-cli[remote]'") from e
+        raise InputError(
+            f"{url}: URLs need fsspec and its package for them ({e}): pip install 'mixup-cli[remote]'"
+        ) from e
     except ValueError as e:
         raise InputError(f"{url}: {e}; give a path, or a URL such as s3://bucket/folder") from e
 
@@ -52,7 +54,8 @@ def naming(url):
         yield
     except OSError as e:
         reason = e.strerror or (os.strerror(e.errno) if e.errno else _reason(e))
-        number = e.errno or {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES}.get(type(e), errno.EIO)
+        kinds = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES}
+        number = e.errno or kinds.get(type(e), errno.EIO)
         raise OSError(number, reason, os.fspath(url)) from e
     except (InputError, MemoryError):
         raise
@@ -121,7 +124,7 @@ def find(url):
 
 
 def _state(info):
-    keys = ("ETag", "etag", "md5Hash", "content_settings", "mtime", "LastModified", "updated", "last_modified")
+    keys = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "updated", "last_modified")
     return next((str(info[key]) for key in keys if info.get(key)), "")
 
 
@@ -184,9 +187,9 @@ def read_all(urls):
     fs, _ = filesystem(urls[0])
     paths = {filesystem(url)[1]: url for url in urls}
     with naming(urls[0].rpartition("/")[0]):
-        return {paths[path]: data for path, data in fs.cat(list(paths)).items()} if len(paths) > 1 else {
-            urls[0]: fs.cat_file(next(iter(paths)))
-        }
+        if len(paths) == 1:  # fsspec would give the bytes alone
+            return {urls[0]: fs.cat_file(next(iter(paths)))}
+        return {paths[path]: data for path, data in fs.cat(list(paths)).items()}
 
 
 @contextlib.contextmanager

@@ -367,13 +367,13 @@ def touchy_decoder(monkeypatch):
 
     real = render.decode
 
-    def decode(data, max_pixels):
+    def decode(data, *how):
         if data.endswith(b"CRASH"):
             faulthandler.disable()  # pytest's, which would print where
             os.kill(os.getpid(), signal.SIGSEGV)
         if data.endswith(b"HANG"):
             ctypes.PyDLL(None).sleep(100)  # holds the interpreter's lock, as a decoder's loop does
-        return real(data, max_pixels)
+        return real(data, *how)
 
     monkeypatch.setattr(render, "decode", decode)
 

@@ -29,13 +29,18 @@ MAY_IMPORT = {
     "augment": RENDER | {"tables", "provenance", "surroundings", "render", "engine"},
     "inspect": RENDER | {"render", "engine"},
     "verify": RENDER | {"tables", "provenance", "render", "engine", "augment"},
+    "draw": {"errors", "codec", "canvas"},
+    "alpha": {"errors", "draw"},
+    "preview": RENDER | {"tables", "render", "augment", "draw"},
+    "report": RENDER | {"provenance", "draw", "alpha", "report", "__init__"},
     "cli": RENDER | {"tables", "provenance", "render", "engine", "augment", "inspect", "verify",
-            "cli", "__init__"},
+            "preview", "alpha", "report", "cli", "__init__"},
 }
 ONLY_IN = {
     "click": {"cli"}, "tqdm": {"cli"}, "simplejpeg": {"codec"}, "isal": {"png"},
-    "PIL": {"codec", "png"}, "fcntl": {"store"}, "msvcrt": {"store"}, "multiprocessing": {"engine"},
     "distributed": {"engine"}, "fsspec": {"remote"}, "pyarrow": {"store"}, "tarfile": {"tar"},
+    "PIL": {"codec", "png", "draw"}, "matplotlib": {"report"}, "jinja2": {"report"},
+    "fcntl": {"store"}, "msvcrt": {"store"}, "multiprocessing": {"engine"},
 }
 
 
@@ -85,6 +90,8 @@ def test_every_room_has_its_line_in_the_table():
         ("render", "import click"),
         ("augment", "from tqdm import tqdm"),
         ("canvas", "from PIL import Image"),
+        ("preview", "from PIL import Image"),
+        ("draw", "from mixup_cli.render import load_source"),
     ],
 )
 def test_a_forbidden_import_is_found(tmp_path, room, line):

@@ -3,6 +3,7 @@
 import io
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -285,3 +286,16 @@ def test_a_shard_that_somebody_else_changed_stops_the_run_before_it_is_called_co
         path.unlink()
     assert run(source, out, "--format", format, "--resume").returncode == 3
     assert verify(out, jobs=0)["problems"] == []
+
+
+def test_a_report_shows_images_of_every_format(colourful, tmp_path, format):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'mixup-cli[report]'")
+    pytest.importorskip("jinja2", reason="jinja2 is not installed: pip install 'mixup-cli[report]'")
+    pages = []
+    for name in {"folder", format}:
+        augment(colourful, tmp_path / name, Options(format=name), jobs=0)
+        command = [*COMMAND[:-1], "report", tmp_path / name, "-o", "-"]
+        result = subprocess.run(command, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        pages.append(set(re.findall(r"data:image/png;base64,[\w+/=]+", result.stdout)))
+    assert pages[0] and all(page == pages[0] for page in pages)

@@ -101,8 +101,14 @@ def _with(command, options):
     return command
 
 
-def plan_options(command):
-    """What is mixed with what; the values come as one PlanOptions, `plan`."""
+LAM_OPTION = click.option(
+    "--lam", type=click.FloatRange(0, 1), metavar="X",
+    help="One fixed lam instead of --alpha, at most 6 decimals.",
+)
+
+
+def plan_options(command, lam=LAM_OPTION):
+    """What is mixed with what; the values come as one PlanOptions, `plan`. lam: the option --lam."""
 
     def check(ctx):
         for one, other in (("copies", "count"), ("alpha", "lam")):
@@ -121,8 +127,7 @@ def plan_options(command):
                      help="Partners from anywhere, from the same class, or from another class."),
         click.option("--balance", is_flag=True,
                      help="Every class serves equally often as a, rare ones more often."),
-        click.option("--lam", type=click.FloatRange(0, 1), metavar="X",
-                     help="One fixed lam instead of --alpha, at most 6 decimals."),
+        lam,
         click.option("--min-mix", type=click.FloatRange(0, 0.5), default=0.0, metavar="M",
                      help="Draw lam until min(lam, 1 - lam) >= M."),
         click.option("--include-originals", is_flag=True,
@@ -227,12 +232,20 @@ def output_options(command):
                      " exit 3 (reject), exit 0 (skip), or stop at the first (fail)."),
         click.option("--timeout", type=click.FloatRange(0), default=300, show_default=True,
                      metavar="SECONDS", help="Reject a source that takes longer; 0 for any time."),
+        click.option("--report", is_flag=True, help="Write OUT/report.html too, a page on the run; needs"
+                     " matplotlib and jinja2 (mixup-cli[report])."),
         click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing."),
         click.option("--quiet", is_flag=True, help="No progress, no summary; errors only."),
         click.option("--json", "as_json", is_flag=True,
                      help="Print one JSON object on stdout at the end."),
         debug_option,
     ])
+
+
+def picture_option(command):
+    """Where a picture goes."""
+    return click.option("-o", "--output", "out", metavar="FILE.png", type=click.Path(allow_dash=True),
+                        help="Write a PNG; - is stdout.")(command)
 
 
 def debug_option(command):

@@ -11,8 +11,9 @@ import tempfile
 
 from mixup_cli import remote
 from mixup_cli.store.bucket import Bucket, UploadedShard
-from mixup_cli.store.folder import OPTIONAL, TABLES, Store
-from mixup_cli.store.formats import FORMATS, open_shard, require
+from mixup_cli.store.disk import replace_file
+from mixup_cli.store.folder import OPTIONAL, REPORT, TABLES, Store, is_report
+from mixup_cli.store.formats import FORMATS, open_shard, read_image, require
 from mixup_cli.store.pipe import Pipe
 from mixup_cli.store.record import file_digest, read_record, sealed
 from mixup_cli.store.shard import StagedShard
@@ -36,6 +37,6 @@ def stage_shard(out, staging, folder, sync, format, classes, like):
 
 
 __all__ = [
-    "FORMATS", "OPTIONAL", "TABLES", "Pipe", "StagedShard", "Store", "file_digest", "open_shard", "open_store", "read_record",
-    "require", "sealed", "stage_shard",
+    "FORMATS", "OPTIONAL", "REPORT", "TABLES", "Pipe", "StagedShard", "Store", "file_digest", "is_report",
+    "open_shard", "open_store", "read_image", "read_record", "replace_file", "require", "sealed", "stage_shard",
 ]

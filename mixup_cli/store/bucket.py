@@ -53,7 +53,8 @@ class Bucket(Store):
         if overwrite:
             foreign = next((n for n in remote.find(self.url("images")) if not self.is_ours(n)), None)
             if foreign:
-                raise InputError(f"{self.url('images', foreign)}: not from a run of mixup; move it away first")
+                url = self.url("images", foreign)
+                raise InputError(f"{url}: not from a run of mixup; move it away first")
 
     def is_complete(self):
         """Whether a run was completed here; its record is copied."""

@@ -86,6 +86,27 @@ def replacing(path, partial):
     sync_folder(path.parent)
 
 
+def replace_file(path, data):
+    """Write bytes as a file that appears whole under its name; a pipe or a device is written to."""
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        with naming(path), open(path, "wb") as file:
+            file.write(data)
+        return
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        with naming(path), open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+    sync_folder(path.parent)
+
+
 class Sync:
     """Brings the files of a folder to stable storage when called: once for all on Linux.
 

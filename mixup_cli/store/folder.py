@@ -17,6 +17,7 @@ from mixup_cli.store.record import file_digest, sealed
 from mixup_cli.store.shard import WORK
 
 RUN, SOURCES = "run.json", "sources.csv"  # in WORK: what an unfinished run is
+REPORT, GENERATOR = "report.html", b'<meta name="generator" content="mixup-cli '
 TABLES = ("mixup.json", "metadata.csv", "labels.csv", "classes.txt", "rejects.csv", "shards.csv")
 OPTIONAL = ("rejects.csv", "shards.csv")  # only if a source was rejected, or shards are files
 _SHARD = re.compile(r"\d{5,}")
@@ -153,6 +154,8 @@ class Store:
         """Remove what an earlier run left, what says that it is worth anything first."""
         for path in (self.work / RUN, *(self.out / name for name in TABLES)):
             path.unlink(missing_ok=True)
+        if is_report(self.out / REPORT):
+            (self.out / REPORT).unlink()
         # Staging first: without it, no worker that was left behind commits a shard any more.
         if (self.work / "staging").is_dir():
             shutil.rmtree((self.work / "staging").rename(self.work / f"left-{uuid.uuid4().hex[:8]}"))
@@ -298,6 +301,15 @@ class Store:
             self._locks = []
         shutil.rmtree(self.work)
         return json.loads(text)
+
+
+def is_report(path):
+    """Whether a file is a report of ours, as its head says."""
+    try:
+        with open(path, "rb") as file:
+            return GENERATOR in file.read(500)
+    except OSError:
+        return False
 
 
 def _nested(a, b):

@@ -1,13 +1,14 @@
 """How the rows of a shard lie on disk: an entry in FORMATS for each way.
 
 A writer is made with the path to write, the shard's folder name, the class names and a record such
-as the rows will have; it has add(name, png, record), close(sync), drop() if it was not closed, and num_bytes, digest: None where
-each file is a row of its own.
+as the rows will have; it has add(name, png, record), close(sync), drop() if it was not closed, and
+num_bytes, digest: None where each file is a row of its own.
 A reader is made with the path and that name; it has names, read(name) and record(name), what the
 writer was given, and close().
 """
 
 import contextlib
+import errno
 import importlib.util
 import json
 import os
@@ -133,6 +134,16 @@ def require(format):
     for package in FORMATS[format].packages:
         if importlib.util.find_spec(package) is None:
             raise InputError(f"--format {format} needs {package}: pip install 'mixup-cli[{format}]'")
+
+
+def read_image(out, file, format):
+    """The bytes of the PNG that a row names, images/00000/00000000.png, wherever the format has it."""
+    _, folder, name = file.split("/")
+    path = Path(out, "images", f"{folder}{FORMATS[format].suffix}")
+    with open_shard(path, folder, format) as shard:
+        if name not in shard.names:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+        return shard.read(name)
 
 
 @contextlib.contextmanager
