@@ -93,7 +93,7 @@ def contact_sheet(source, options, count=ROWS):
     shards = np.searchsorted(plan.shard_start, chosen, side="right") - 1
     rows, rejects = [], {}
     for shard in np.unique(shards).tolist():
-        job = shard_job(dataset, plan, shard, Store(Path()), options.canvas)
+        job = shard_job(dataset, plan, shard, Store(Path()), options)
         numbers = chosen[shards == shard]
         triples, reasons = _render_triples(job, numbers - plan.rows(shard).start)
         rejects |= reasons

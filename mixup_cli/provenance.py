@@ -9,13 +9,13 @@ from importlib import metadata
 
 import numpy as np
 
-from mixup_cli import __version__
+from mixup_cli import __version__, remote, tar
 from mixup_cli.canvas import Canvas
 from mixup_cli.dataset import ReadOptions
 from mixup_cli.errors import InputError, MismatchError
 from mixup_cli.plan import PlanOptions
 from mixup_cli.png import COMPRESSIONS
-from mixup_cli.store import file_digest, read_record
+from mixup_cli.store import FORMATS, file_digest, read_record
 from mixup_cli.tables import label_mass
 
 
@@ -29,7 +29,7 @@ class Options:
 
     plan: how pairs and lam are drawn, or the path of a plan's CSV, "-" for standard input; canvas:
     how sources become pixels; label_format: one of LABEL_FORMATS; read: how labels are read;
-    compression: one of png.COMPRESSIONS.
+    compression: one of png.COMPRESSIONS; format: how a shard lies on disk, a key of FORMATS.
     """
 
     plan: PlanOptions | str = PlanOptions()
@@ -37,6 +37,7 @@ class Options:
     label_format: str = "auto"
     read: ReadOptions = ReadOptions()
     compression: str = "fast"
+    format: str = "folder"
 
     def __post_init__(self):
         if self.compression not in COMPRESSIONS:
@@ -51,7 +52,7 @@ def identity(dataset, plan, options):
     for array in (plan.source_a, plan.source_b, *weights, plan.shard_start, *labels):
         digest.update(array)
     digest.update("\n".join(map(plan.folder, range(plan.num_shards))).encode())
-    versions_now = versions()
+    versions_now = versions(options.format)
     versions_now.pop("python")
     return {
         **options_record(dataset.reader, options), **versions_now, "classes": list(dataset.classes),
@@ -61,19 +62,28 @@ def identity(dataset, plan, options):
 
 def source_states(dataset, hash_inputs):
     """(source, state) of every source: its size, and its time of change or its content."""
-    for source in dataset.sources:
+    if dataset.states is not None and not hash_inputs:
+        yield from ((source, dataset.states[source]) for source in dataset.sources)
+        return
+    for i, source in enumerate(dataset.sources):
         path = os.path.join(dataset.root, source)
+        span = None if dataset.spans is None else dataset.spans[i].tolist()
+        path = path if span is None else tar.file_of(path)
+        if dataset.states is not None:
+            data = remote.read(path, span)
+            yield source, (str(len(data)), hashlib.blake2b(data, digest_size=16).hexdigest())
+            continue
         try:
             status = os.stat(path)
-            content = file_digest(path) if hash_inputs else str(status.st_mtime_ns)
-            yield source, (str(status.st_size), content)
+            content = file_digest(path, span) if hash_inputs else str(status.st_mtime_ns)
+            yield source, (str(status.st_size if span is None else span[1]), content)
         except OSError as e:  # the worker that needs it will reject it
             yield source, ("", e.strerror)
 
 
-def completed_record(dataset, plan, options, out):
+def completed_record(dataset, plan, options, store):
     """The record of the run that is there, if it is this one."""
-    record = read_record(out)
+    record = read_record(store.out)
     now = {**options_record(dataset.reader, options), "sources": len(dataset.sources), "planned": len(plan)}
     then = {**record["options"], **record["counts"]}
     different = [
@@ -82,7 +92,7 @@ def completed_record(dataset, plan, options, out):
     ]
     if different:
         raise MismatchError(
-            f"{out}: holds a complete run of other options: {'; '.join(different)}; choose"
+            f"{store.where}: holds a complete run of other options: {'; '.join(different)}; choose"
             " another output folder, or start again by --overwrite"
         )
     return record
@@ -93,7 +103,7 @@ def run_record(dataset, plan, options, rejects, kept):
     return {
         "command": "augment" if isinstance(options.plan, PlanOptions) else "render",
         "options": options_record(dataset.reader, options),
-        "versions": versions(),
+        "versions": versions(options.format),
         "counts": {
             "classes": len(dataset.classes),
             "sources": len(dataset.sources),
@@ -125,6 +135,7 @@ def options_record(reader, options):
         "mode": canvas.mode,
         "background": "#%02x%02x%02x" % canvas.background,
         "max_pixels": canvas.max_pixels,
+        "format": options.format,
         "decode": canvas.decode,
         "compression": options.compression,
         "label_format": options.label_format,
@@ -172,10 +183,10 @@ def _argument(name, value):
     return [option] if value is True else [f"{option}={value}"]
 
 
-def versions():
-    """The versions that decide the bytes: ours, Python's and the codecs'."""
+def versions(format="folder"):
+    """The versions that decide the bytes: ours, Python's, the codecs' and the format's."""
     found = {"mixup_cli": __version__, "python": platform.python_version()}
-    for package in ("numpy", "pillow", "isal", "simplejpeg"):
+    for package in ("numpy", "pillow", "isal", "simplejpeg", *FORMATS[format].packages):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -7,25 +7,28 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mixup_cli"
-RENDER = {"errors", "kernel", "dataset", "plan", "png", "codec", "canvas", "store"}
+RENDER = {"errors", "tar", "remote", "kernel", "dataset", "plan", "png", "codec", "canvas", "store"}
 MAY_IMPORT = {
     "__init__": {"kernel"},
     "__main__": {"cli"},
     "errors": set(),
     "kernel": {"errors"},
-    "dataset": {"errors", "dataset"},
+    "dataset": {"errors", "tar", "remote", "dataset"},
     "plan": {"errors", "kernel", "dataset", "plan"},
     "tables": {"errors", "kernel", "dataset", "plan"},
+    "tar": {"errors"},
+    "remote": {"errors"},
     "png": {"errors"},
     "codec": {"errors", "png"},
     "canvas": {"errors", "codec"},
-    "store": {"errors", "store"},
-    "render": RENDER,
-    "engine": {"errors"},
+    "store": {"errors", "tar", "remote", "store"},
+    "render": RENDER | {"tables"},
+    "engine": {"errors", "engine"},
     "provenance": RENDER | {"tables", "__init__"},
-    "augment": RENDER | {"tables", "provenance", "render", "engine"},
+    "surroundings": {"tar", "remote", "provenance"},
+    "augment": RENDER | {"tables", "provenance", "surroundings", "render", "engine"},
     "inspect": RENDER | {"render", "engine"},
-    "verify": RENDER | {"tables", "render", "engine", "augment"},
+    "verify": RENDER | {"tables", "provenance", "render", "engine", "augment"},
     "draw": {"errors", "codec", "canvas"},
     "alpha": {"errors", "draw"},
     "preview": RENDER | {"tables", "render", "augment", "draw"},
@@ -35,6 +38,7 @@ MAY_IMPORT = {
 }
 ONLY_IN = {
     "click": {"cli"}, "tqdm": {"cli"}, "simplejpeg": {"codec"}, "isal": {"png"},
+    "distributed": {"engine"}, "fsspec": {"remote"}, "pyarrow": {"store"}, "tarfile": {"tar"},
     "PIL": {"codec", "png", "draw"}, "matplotlib": {"report"}, "jinja2": {"report"},
     "fcntl": {"store"}, "msvcrt": {"store"}, "multiprocessing": {"engine"},
 }

@@ -183,7 +183,7 @@ REPEATED = [
             Canvas((10, 12), "contain", "RGB16", (1, 2, 3), 1_234_567, "full"), "sparse",
             ReadOptions(exclude=("Größe", "x--"), include=("Größe", "x--", "a b", "'c'", "$d")), "small"),
     Options(PlanOptions(lam=0.25, copies=2)),
-    Options(PlanOptions(alpha=1.0, min_mix=0.2)),
+    Options(PlanOptions(alpha=1.0, min_mix=0.2), format="webdataset"),
 ]
 
 
@@ -195,7 +195,7 @@ def test_the_command_on_the_page_repeats_the_run(tmp_path, options):
     if options.read.include:
         options = Options(options.plan, options.canvas, options.label_format,
                           ReadOptions(include=options.read.include, exclude=options.read.exclude,
-                                      classes=str(source / "classes")), options.compression)
+                                      classes=str(source / "classes")), options.compression, options.format)
     augment(source, tmp_path / "out", options, jobs=0)
     check_repeated(tmp_path, {"IN": source, "CLASSES": source / "classes"})
 

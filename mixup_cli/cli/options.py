@@ -13,6 +13,7 @@ from mixup_cli.canvas import DECODES, FITS, MODES, Canvas
 from mixup_cli.dataset import READERS, ReadOptions
 from mixup_cli.plan import LABEL_POLICIES, PAIRS, PlanOptions
 from mixup_cli.png import COMPRESSIONS
+from mixup_cli.store import FORMATS
 from mixup_cli.tables import LABEL_FORMATS
 
 COMMAND_LINE = ParameterSource.COMMANDLINE
@@ -206,6 +207,9 @@ def canvas_options(command):
 def output_options(command):
     """How OUT is written, and what is said of it."""
     return _with(command, [
+        click.option("--format", type=click.Choice(list(FORMATS)), default="folder",
+                     show_default=True, help="A shard is a folder of PNGs, a tar of PNGs and soft"
+                     " labels (WebDataset), or a Parquet file of them (Hugging Face)."),
         click.option("--label-format", type=click.Choice(LABEL_FORMATS), default="auto",
                      show_default=True, help="A column for each class, or two classes and two"
                      " weights; auto is wide up to 256 classes."),
@@ -213,6 +217,8 @@ def output_options(command):
                      show_default=True, help="small: smaller PNGs of the same pixels, several times"
                      " slower."),
         jobs_option,
+        click.option("--scheduler", metavar="ADDRESS", help="Run on the Dask cluster whose scheduler"
+                     " is there, tcp://host:8786; local starts one here, of --jobs workers."),
         click.option("--overwrite", is_flag=True, help="Replace an earlier run in OUT."),
         click.option("--resume", is_flag=True, help="Continue an unfinished run in OUT, or start."),
         click.option("--part", type=Part(), help="Render part I of N alone, for job arrays; --resume"

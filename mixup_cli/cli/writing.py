@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import sys
 
 import click
 
@@ -31,6 +32,9 @@ def write(source, out, options, *, dry_run, report, quiet, as_json, **run):
         _check_report(out, run)
     if dry_run:
         record = look(source, out, options, **run)
+    elif out == "-":
+        record = _write_pipe(source, options, quiet, as_json, run)
+        out = "standard output"
     else:
         with Progress(quiet) as progress:
             record = augment(source, out, options, progress=progress, **run)
@@ -48,12 +52,34 @@ def write(source, out, options, *, dry_run, report, quiet, as_json, **run):
         click.get_current_context().exit(3)
 
 
+def _write_pipe(source, options, quiet, as_json, run):
+    """A tar on stdout; the names of rejected sources go to stderr."""
+    from mixup_cli.augment import augment_to_pipe
+    from mixup_cli.cli.progress import Progress
+
+    if as_json or sys.stdout.isatty():
+        reason = "--json needs stdout too" if as_json else "a tar is not for a terminal"
+        raise click.UsageError(f"{reason}; as in: mixup augment photos/ - | tar x -C mixed/")
+    run = {name: value for name, value in run.items() if name != "sync"}
+    with Progress(quiet) as progress, os.fdopen(os.dup(1), "wb") as pipe:
+        try:
+            record = augment_to_pipe(source, pipe, options, progress=progress, **run)
+        except BaseException:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), pipe.fileno())  # what is buffered is of no use
+            raise
+    for source, reason in record["rejects"].items():
+        click.echo(f"Rejected: {one_line(source)}: {reason}", err=True)
+    return record
+
+
 def _check_report(out, run):
     """Refuse a report that could not be written, before any work."""
     from mixup_cli.report import REPORT, check_report
 
     if run["part"] is not None:
         raise click.UsageError("--report: a part has none; give it with the --resume that finishes")
+    if out == "-" or "://" in out:
+        raise click.UsageError("--report: it is written into OUT, which must be a folder here")
     check_report(os.path.join(out, REPORT))
 
 
@@ -96,6 +122,7 @@ def summary(record, out):
     yield mass(record["label_mass"])
     if counts["rejected"]:
         where = "found in a sample" if record.get("dry_run") else f"named in {out}/rejects.csv"
+        where = "named above" if "rejects" in record else where
         yield f"{count(counts['rejected'], 'source')} rejected, {where}"
     if counts["outputs"] < ENOUGH_COPIES * counts["sources"] and not counts["originals"]:
         yield (

@@ -1,12 +1,16 @@
 """A dataset: a list of image files with soft labels, and one reader for each input format."""
 
+import os
 from pathlib import Path
 
+from mixup_cli import remote
 from mixup_cli.dataset.folder import read_files_from, read_folder
 from mixup_cli.dataset.model import (
     MILLION, Dataset, ReadOptions, parse_label, read_class_list, to_millionths, weight_text,
 )
 from mixup_cli.dataset.rows import read_table
+from mixup_cli.dataset.shards import has_shards, read_webdataset
+from mixup_cli.dataset.skeleton import skeleton
 from mixup_cli.dataset.splits import choose_split
 from mixup_cli.dataset.table import METADATA, read_csv, read_imagefolder, read_mixup
 from mixup_cli.errors import InputError
@@ -22,17 +26,18 @@ READERS = {
     "imagefolder": read_imagefolder,
     "mixup": read_mixup,
     "list": read_files_from,
+    "webdataset": read_webdataset,
 }
 # Options that one kind of reader alone understands; given to another they would be ignored.
 READER_OPTIONS = {
     "allow_empty": ("folder",),
     "labels": ("csv",),
     "file_column": ("csv",),
-    "label_column": ("csv", "imagefolder"),
-    "label_delimiter": ("csv", "imagefolder"),
+    "label_column": ("csv", "imagefolder", "webdataset"),
+    "label_delimiter": ("csv", "imagefolder", "webdataset"),
     "files_from": ("list",),
     "from0": ("list",),
-    "split": ("folder", "csv", "imagefolder", "mixup"),
+    "split": ("folder", "csv", "imagefolder", "mixup", "webdataset"),
 }
 
 
@@ -46,7 +51,14 @@ def read_dataset(root, options=ReadOptions()):
         if options.files_from is None:
             raise InputError("no input folder; give one, or --files-from")
         root = Path()
-    root = Path(root)
+    root = remote.plain(root)
+    if remote.is_url(root):
+        with skeleton(os.fspath(root)) as (local, there):
+            return there(_read(local, options))
+    return _read(Path(root), options)
+
+
+def _read(root, options):
     if not root.exists():
         raise InputError(f"{root}: no such folder; give the folder that holds the images")
     if not root.is_dir():
@@ -76,7 +88,9 @@ def _choose_reader(root, options):
     if options.labels is not None:
         return "csv"
     if all((root / name).is_file() for name in ("mixup.json", "labels.csv", "metadata.csv")):
-        return "mixup"
+        return "webdataset" if (root / "images").is_dir() and has_shards(root / "images") else "mixup"
+    if has_shards(root):
+        return "webdataset"
     folders = [root] if options.split is None else [root, root.parent]
     tables = (folder / name for folder in folders for name in METADATA)
     return "imagefolder" if any(table.is_file() for table in tables) else "folder"

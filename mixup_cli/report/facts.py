@@ -13,7 +13,7 @@ from mixup_cli.codec import decode, parse_colour
 from mixup_cli.dataset import MILLION, parse_label, read_class_list, read_table
 from mixup_cli.draw import png, thumbnail
 from mixup_cli.errors import InputError, SourceError
-from mixup_cli.store import file_digest, read_record
+from mixup_cli.store import file_digest, read_image, read_record
 
 BINS = 50  # of the histogram of lam
 SAMPLES = 10  # one from each tenth of lam
@@ -169,8 +169,9 @@ def _pairs(a, b, starts):
 
 def _sample(out, record, file, weight, label_a, label_b):
     try:
-        pixels = decode((out / file).read_bytes(), ANY_SIZE).pixels
-    except (OSError, SourceError) as e:
+        format = record["options"].get("format", "folder")
+        pixels = decode(read_image(out, file, format), ANY_SIZE).pixels
+    except (OSError, SourceError, InputError) as e:
         reason = e.strerror if isinstance(e, OSError) else e
         raise InputError(f"{out / file}: {reason}; mixup verify names all that is wrong") from e
     small = thumbnail(pixels, SAMPLE_SIDE, parse_colour(record["options"]["background"]))

@@ -7,34 +7,45 @@ import json
 import os
 import re
 import shutil
+import uuid
 from pathlib import Path
 
 from mixup_cli.errors import InputError, MismatchError, StoppedError
 from mixup_cli.store import disk
+from mixup_cli.store.formats import FORMATS, require
 from mixup_cli.store.record import file_digest, sealed
 from mixup_cli.store.shard import WORK
 
 RUN, SOURCES = "run.json", "sources.csv"  # in WORK: what an unfinished run is
 REPORT, GENERATOR = "report.html", b'<meta name="generator" content="mixup-cli '
-TABLES = ("mixup.json", "metadata.csv", "labels.csv", "classes.txt", "rejects.csv")
+TABLES = ("mixup.json", "metadata.csv", "labels.csv", "classes.txt", "rejects.csv", "shards.csv")
+OPTIONAL = ("rejects.csv", "shards.csv")  # only if a source was rejected, or shards are files
 _SHARD = re.compile(r"\d{5,}")
+_FILE = re.compile(r"\d{5,}(%s)" % "|".join(re.escape(f.suffix) for f in FORMATS.values() if f.suffix))
 _PNG = re.compile(r"\d{8,}\.png")
 
 
 class Store:
     """An output folder, held by this run while used as a context manager.
 
-    part: (i, n) if this run renders one part of n; other parts may write at the same time.
+    part: (i, n) if this run renders one part of n; other parts may write at the same time; format:
+    a key of FORMATS.
     """
 
-    def __init__(self, out, part=None):
-        self.out = Path(out)
+    def __init__(self, out, part=None, format="folder"):
+        self.out = self.where = Path(out)
+        self.format = format
+        self.again = "with --resume" if part is None else "with the same --part"
         self.work = self.out / WORK
         self.part = part
-        self.staging = self.work / "staging" / ("whole" if part is None else "{}-of-{}".format(*part))
+        self.whose = "whole" if part is None else "{}-of-{}".format(*part)
+        # New for each run: a worker on another machine may outlive the run that it worked for, and
+        # must find no folder to write into.
+        self.staging = self.work / "staging" / f"{self.whose}.{uuid.uuid4().hex[:8]}"
 
     def check(self, source, overwrite=False, resume=False):
         """Refuse, before any work, an output folder that cannot or must not be written."""
+        require(self.format)
         if source is not None and _nested(self.out, source):
             raise InputError(
                 f"{self.out}: input and output lie inside one another ({source}); choose an output"
@@ -54,17 +65,26 @@ class Store:
             raise InputError(
                 f"{self.out}: not empty, and not from an earlier run; choose a new output folder"
             )
-        if not overwrite and not resume:
-            state, way = "an unfinished", "--resume to continue it, or"
-            if self.is_complete():
-                state, way = "an earlier", ""
-            raise InputError(
-                f"{self.out}: holds {state} run; choose another output folder, or pass"
-                f" {way} --overwrite to replace that run".replace("  ", " ")
-            )
+        self._refuse_earlier(self.is_complete(), overwrite, resume)
         foreign = next(self._foreign(), None)
         if foreign:
             raise InputError(f"{foreign}: not from a run of mixup; move it away first")
+
+    def _refuse_earlier(self, complete, overwrite, resume):
+        if not overwrite and not resume:
+            state, way = "an unfinished", "--resume to continue it, or"
+            if complete:
+                state, way = "an earlier", ""
+            raise InputError(
+                f"{self.where}: holds {state} run; choose another output folder, or pass"
+                f" {way} --overwrite to replace that run".replace("  ", " ")
+            )
+
+    @staticmethod
+    def is_ours(name):
+        """Whether a path below images/ is one that a run of ours writes."""
+        folder, _, file = name.rpartition("/")
+        return bool(_SHARD.fullmatch(folder) and _PNG.fullmatch(file) or _FILE.fullmatch(name))
 
     def is_complete(self):
         """Whether a run was completed here."""
@@ -82,6 +102,8 @@ class Store:
         """Whatever under images/ no run of ours writes; beside images/ anything may stay."""
         images = self.out / "images"
         for shard in sorted(images.iterdir()) if images.is_dir() else ():
+            if _FILE.fullmatch(shard.name) and shard.is_file() and not shard.is_symlink():
+                continue
             if shard.is_symlink() or not shard.is_dir() or not _SHARD.fullmatch(shard.name):
                 yield shard
             else:
@@ -107,13 +129,37 @@ class Store:
             os.close(shared)
             raise
 
+    @contextlib.contextmanager
+    def showing(self):
+        """A file `token` in the folder, which holds its own name, for workers elsewhere to find. If
+        they do not, InputError, an empty run is not left behind."""
+        self.token_text = f"token-{uuid.uuid4().hex}"
+        self.token = self.work / self.token_text
+        try:
+            self.token.write_text(self.token_text, encoding="ascii")
+            yield
+        except InputError:
+            self._leave_unused()
+            raise
+        finally:
+            self.token.unlink(missing_ok=True)
+
+    def _leave_unused(self):
+        if self.part is None and not (self.work / RUN).exists():
+            shutil.rmtree(self.work)
+            with contextlib.suppress(OSError):  # not empty: it was there before
+                self.out.rmdir()
+
     def clear(self):
         """Remove what an earlier run left, what says that it is worth anything first."""
         for path in (self.work / RUN, *(self.out / name for name in TABLES)):
             path.unlink(missing_ok=True)
         if is_report(self.out / REPORT):
             (self.out / REPORT).unlink()
-        for folder in (self.out / "images", self.work / "staging", self.work / "reports"):
+        # Staging first: without it, no worker that was left behind commits a shard any more.
+        if (self.work / "staging").is_dir():
+            shutil.rmtree((self.work / "staging").rename(self.work / f"left-{uuid.uuid4().hex[:8]}"))
+        for folder in (self.work / "reports", self.out / "images"):
             if folder.is_dir():
                 shutil.rmtree(folder)
 
@@ -136,17 +182,28 @@ class Store:
                 self.clear()
             (self.out / "images").mkdir(exist_ok=True)
             (self.work / "reports").mkdir(exist_ok=True)
-            shutil.rmtree(self.staging, ignore_errors=True)
+            for left in self.staging.parent.glob(f"{self.whose}.*"):
+                # Renamed first, or whoever still writes there would commit half a shard.
+                gone = left.with_name(f"{self.whose}.left-{uuid.uuid4().hex[:8]}")
+                shutil.rmtree(left.rename(gone), ignore_errors=True)
             self.staging.mkdir(parents=True)
             if (self.work / RUN).exists():
                 self._compare(identity, sources)
                 return
-            with self._replacing(SOURCES, self.work) as file:
-                csv.writer(file, lineterminator="\n").writerows((s, *state) for s, state in sources)
-            with self._replacing(RUN, self.work) as file:
-                json.dump(identity, file, indent=2, ensure_ascii=False)
+            self._write_run(identity, sources)
         finally:
             os.close(lock)
+
+    def _write_run(self, identity, sources):
+        with self._replacing(SOURCES, self.work) as file:
+            csv.writer(file, lineterminator="\n").writerows((s, *state) for s, state in sources)
+        with self._replacing(RUN, self.work) as file:
+            json.dump(identity, file, indent=2, ensure_ascii=False)
+
+    def _sources_now(self):
+        """The sources that _write_run wrote."""
+        with open(self.work / SOURCES, encoding="utf-8", newline="") as file:
+            yield from ((source, tuple(state)) for source, *state in csv.reader(file))
 
     def _compare(self, identity, sources):
         found = json.loads((self.work / RUN).read_bytes())
@@ -156,33 +213,60 @@ class Store:
             if found.get(name) != value and name != "plan"
         ]
         if not different:
-            with open(self.work / SOURCES, encoding="utf-8", newline="") as file:
-                then = ((source, tuple(state)) for source, *state in csv.reader(file))
-                different = list(itertools.islice(_changes(then, sources), 5))
+            different = list(itertools.islice(_changes(self._sources_now(), sources), 5))
         if not different and found.get("plan") != identity["plan"]:
             different = ["the rows of the plan"]
         if different:
             raise MismatchError(
-                f"{self.out}: the run that is there differs: {'; '.join(different)}; resume it as it"
+                f"{self.where}: the run that is there differs: {'; '.join(different)}; resume it as it"
                 " was begun, or start again by --overwrite"
             )
 
     def committed(self):
-        """The shards that are there: folder -> {"dropped": positions, "rejects": reasons}."""
-        found = {}
-        for folder in sorted(os.listdir(self.out / "images")):
-            report = self.work / "reports" / f"{folder}.json"
-            found[folder] = json.loads(report.read_bytes()) if report.exists() else {}
+        """The shards that are there: folder -> {"dropped": positions, "rejects": reasons}, and the
+        bytes and digest of one that is a file."""
+        found, suffix = {}, FORMATS[self.format].suffix
+        for name in sorted(os.listdir(self.out / "images")):
+            if name.endswith(suffix):
+                folder = name.removesuffix(suffix)
+                report = self.work / "reports" / f"{folder}.json"
+                found[folder] = json.loads(report.read_bytes()) if report.exists() else {}
         return found
 
+    def shard_name(self, folder):
+        """The name of a shard under images/."""
+        return f"{folder}{FORMATS[self.format].suffix}"
+
+    def rendered(self, shard, folder):
+        """A shard was committed."""
+
+    def is_behind(self):
+        """Whether no more shards should be begun for now."""
+        return False
+
     def check_files(self, folder, number):
-        """Raise StoppedError unless a shard has as many files as it has rows."""
-        there = len(os.listdir(self.out / "images" / folder))
+        """Raise StoppedError unless a shard has as many images as it has rows, or, if it is a file,
+        as many bytes as were written."""
+        path, what = self.out / "images" / self.shard_name(folder), "rows"
+        if FORMATS[self.format].suffix:
+            report = json.loads((self.work / "reports" / f"{folder}.json").read_bytes())
+            there, number, what = os.path.getsize(path), report["bytes"], "bytes that were written"
+        else:
+            there = len(os.listdir(path))
         if there != number:
+            unit = "files" if what == "rows" else "bytes"
             raise StoppedError(
-                f"{self.out}/images/{folder}: {there:,} files, but {number:,} rows; somebody else"
-                " writes there; remove that folder and run again with --resume"
+                f"{path}: {there:,} {unit}, but {number:,} {what}; somebody else"
+                " writes there; remove it and run again with --resume"
             )
+
+    def write_shard_table(self):
+        """shards.csv, for a format whose shards are files: their sizes and BLAKE2b digests."""
+        if FORMATS[self.format].suffix:
+            self.write_csv("shards.csv", ("shard", "bytes", "digest"), (
+                (f"images/{self.shard_name(folder)}", report["bytes"], report["digest"])
+                for folder, report in self.committed().items()
+            ))
 
     def _replacing(self, name, folder=None):
         return disk.replacing((folder or self.out) / name, self.work / f"{name}.part")
