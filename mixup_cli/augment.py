@@ -3,7 +3,6 @@
 import contextlib
 import os
 import tempfile
-import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -214,16 +213,13 @@ def _stop_at_first(rejects, on_error):
 
 def _without_deadly_sources(job):
     """A shard whose worker died twice, without the sources that killed it: each is tried alone."""
-    found = {}
-    for source in job.sources:
-        if source not in job.rejected:
-            start = time.monotonic()
-            if engine.deadly(load_source, (job, source)):
-                hung = job.timeout and time.monotonic() - start >= job.timeout
-                found[source] = (
-                    f"took the decoder longer than {job.timeout:g} seconds (--timeout)" if hung
-                    else "crashed the decoder"
-                )
+    suspects = [source for source in job.sources if source not in job.rejected]
+    killers = engine.deadly(load_source, [(job, source) for source in suspects])
+    found = {
+        suspects[k]: f"took the decoder longer than {job.timeout:g} seconds (--timeout)"
+        if job.timeout and seconds >= job.timeout else "crashed the decoder"
+        for k, seconds in killers.items()
+    }
     if not found and job.attempts < ATTEMPTS:
         return replace(job, attempts=job.attempts + 1)
     if not found:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -162,14 +163,22 @@ def _run(executor, function, jobs, waiting, in_flight, on_wait, tick):
             yield result
 
 
-def deadly(function, job):
-    """Whether function(job) kills the worker that runs it, twice: once may be anybody's deed."""
-    for _ in range(2):
+def deadly(function, jobs):
+    """Run jobs one by one, in a worker that is replaced when it dies; returns those that killed it
+    twice, since once may be anybody's deed: {position in jobs: seconds that it took}."""
+    found, position, again = {}, 0, False
+    while position < len(jobs):
         try:
             with open_executor(1) as executor:
-                error = executor.submit(function, job).exception()
-        except BrokenProcessPool as e:
-            error = e
-        if not isinstance(error, BrokenProcessPool):
-            return False
-    return True
+                while position < len(jobs):
+                    start = time.monotonic()
+                    error = executor.submit(function, jobs[position]).exception()
+                    if isinstance(error, BrokenProcessPool):
+                        raise error
+                    position, again = position + 1, False
+        except BrokenProcessPool:
+            if again:
+                found[position] = time.monotonic() - start
+                position += 1
+            again = not again
+    return found
