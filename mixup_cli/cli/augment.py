@@ -2,6 +2,7 @@
 
 import click
 
+from mixup_cli.cli.command import Command
 from mixup_cli.cli.options import canvas_options, output_options, plan_options, read_options
 from mixup_cli.cli.writing import in_and_out, write
 
@@ -13,7 +14,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("paths", metavar="[IN] OUT", type=click.Path(), nargs=-1, required=True)
 @plan_options
 @read_options

@@ -6,6 +6,7 @@ import itertools
 
 import click
 
+from mixup_cli.cli.command import Command
 from mixup_cli.cli.options import debug_option, plan_options, read_options
 
 EPILOG = """\b
@@ -15,7 +16,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("source", metavar="[IN]", type=click.Path(), required=False)
 @plan_options
 @read_options

@@ -1,8 +1,10 @@
 """mixup render: the rows of a plan as images."""
 
 import click
+from click.core import ParameterSource
 
-from mixup_cli.cli.options import COMMAND_LINE, canvas_options, output_options, read_options
+from mixup_cli.cli.command import Command
+from mixup_cli.cli.options import canvas_options, output_options, read_options
 from mixup_cli.cli.writing import in_and_out, write
 
 EPILOG = """\b
@@ -12,7 +14,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("paths", metavar="[IN] PLAN OUT", type=click.Path(allow_dash=True), nargs=-1,
                 required=True)
 @read_options
@@ -48,7 +50,7 @@ def _earlier_canvas(ctx, plan, canvas):
     taken = {
         field.name: getattr(earlier, field.name)
         for field in fields(canvas)
-        if ctx.get_parameter_source(field.name) != COMMAND_LINE
+        if ctx.get_parameter_source(field.name) == ParameterSource.DEFAULT
         and getattr(earlier, field.name) != getattr(canvas, field.name)
     }
     if taken:
