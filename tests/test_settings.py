@@ -21,7 +21,7 @@ from mixup_cli.cli.topics import TOPICS
 
 # A value, other than the default, for every option that takes one.
 VALUES = {
-    "alpha": "0.5,2", "copies": "3", "count": "7", "pair": "same", "lam": "0.25", "min-mix": "0.125",
+    "alpha": "0.5,2", "copies": "3", "count": "7", "pair": "same", "lam": "0.25", "min-mix": "0.125", "max-mix": "0.375",
     "label-policy": "remix", "kappa": "4.5", "tau": "0.75", "seed": "9", "reader": "csv",
     "split": "train", "labels": "/t/labels.csv", "file-column": "2", "label-column": "kind",
     "label-delimiter": ";", "files-from": "/t/files", "classes": "/t/classes.txt",

@@ -108,6 +108,8 @@ def plan_options(command):
                      help="One fixed lam instead of --alpha, at most 6 decimals."),
         click.option("--min-mix", type=click.FloatRange(0, 0.5), default=0.0, metavar="M",
                      help="Draw lam until min(lam, 1 - lam) >= M."),
+        click.option("--max-mix", type=click.FloatRange(0, 0.5, min_open=True), default=0.5,
+                     metavar="M", help="Draw lam until min(lam, 1 - lam) <= M."),
         click.option("--include-originals", is_flag=True,
                      help="Each source once more, as itself, in the same size and colour."),
         click.option("--label-policy", type=click.Choice(LABEL_POLICIES), default="mixup",

@@ -13,8 +13,8 @@ PREFIX = "MIXUP_"
 CONFIG = "MIXUP_CONFIG"
 # Of two that exclude one another the higher one wins: the flag --count over copies in a file.
 EXCLUSIVE = (
-    ("copies", "count"), ("alpha", "lam"), ("lam", "min_mix"), ("overwrite", "resume"),
-    ("overwrite", "part"),
+    ("copies", "count"), ("alpha", "lam"), ("lam", "min_mix"), ("lam", "max_mix"),
+    ("overwrite", "resume"), ("overwrite", "part"),
 )
 SWITCH = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(
     ("0", "false", "no", "off"), False
