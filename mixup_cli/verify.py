@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mixup_cli import engine
-from mixup_cli.augment import shard_job
+from mixup_cli.run import shard_job
 from mixup_cli.canvas import Canvas
 from mixup_cli.codec import decode, holds, parse_colour
 from mixup_cli.dataset import (

@@ -22,10 +22,10 @@ MAY_IMPORT = {
     "render": RENDER,
     "engine": {"errors"},
     "provenance": RENDER | {"tables", "__init__"},
-    "augment": RENDER | {"tables", "provenance", "render", "engine"},
+    "run": RENDER | {"tables", "provenance", "render", "engine"},
     "inspect": RENDER | {"render", "engine"},
-    "verify": RENDER | {"tables", "render", "engine", "augment"},
-    "cli": RENDER | {"tables", "provenance", "render", "engine", "augment", "inspect", "verify",
+    "verify": RENDER | {"tables", "render", "engine", "run"},
+    "cli": RENDER | {"tables", "provenance", "render", "engine", "run", "inspect", "verify",
             "cli", "__init__"},
 }
 ONLY_IN = {
@@ -78,7 +78,7 @@ def test_every_room_has_its_line_in_the_table():
         ("errors", "import mixup_cli.kernel"),
         ("store", "def f():\n    from mixup_cli import render"),
         ("render", "import click"),
-        ("augment", "from tqdm import tqdm"),
+        ("run", "from tqdm import tqdm"),
         ("canvas", "from PIL import Image"),
     ],
 )

@@ -7,7 +7,7 @@ import re
 
 import click
 
-from mixup_cli.augment import ON_ERROR
+from mixup_cli.run import ON_ERROR
 from mixup_cli.canvas import FITS, MODES, Canvas
 from mixup_cli.cli.command import grouped
 from mixup_cli.dataset import READERS, ReadOptions

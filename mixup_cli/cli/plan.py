@@ -27,7 +27,7 @@ def command(source, plan, read):
     Its columns are those of metadata.csv: file_name, source_a, source_b, lam, label_a, label_b,
     and label_lam under --label-policy remix. No image is opened.
     """
-    from mixup_cli.augment import Options, read_and_plan
+    from mixup_cli.run import Options, read_and_plan
     from mixup_cli.plan import csv_rows, header
 
     if source is None and read.files_from is None:

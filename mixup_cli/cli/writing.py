@@ -5,8 +5,8 @@ import json
 
 import click
 
-from mixup_cli.augment import ENOUGH_COPIES, augment
-from mixup_cli.augment import dry_run as look
+from mixup_cli.run import ENOUGH_COPIES, augment
+from mixup_cli.run import dry_run as look
 from mixup_cli.cli import count, one_line
 
 MOST_CLASSES = 10  # more are summed up
