@@ -1,15 +1,26 @@
 """The arithmetic of mixup (Zhang et al. 2018, arXiv:1710.09412): numpy arrays in and out, no files."""
 
 import math
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Pixel = TypeVar("Pixel", bound=np.generic)  # uint8, uint16 or float
+Weight = TypeVar("Weight", bound=np.floating[Any])
 
 BAND_VALUES = 500_000  # blended at a time: some megabytes of float32
 FAR = 700.0  # log-odds beyond which lam is 0 or 1, and exp would overflow
 MILLION = 1_000_000  # lam and label weights have 6 decimals: counted in millionths they are exact
 
 
-def sample_lam(rng, alpha, size, min_mix=0.0, max_mix=0.5):
+def sample_lam(
+    rng: np.random.Generator,
+    alpha: float | tuple[float, float],
+    size: int | tuple[int, ...],
+    min_mix: float = 0.0,
+    max_mix: float = 0.5,
+) -> NDArray[np.float64]:
     """Draw `size` mixing weights lam ~ Beta(alpha, alpha), rounded to 6 decimals.
 
     rng: numpy.random.Generator; alpha: finite float >= 0, or a pair (A, B) for Beta(A, B);
@@ -128,7 +139,7 @@ def remix_lam(lam, count_a, count_b, kappa=3.0, tau=0.5):
     return np.where(to_b, 0.0, np.where(to_a, 1.0, lam))
 
 
-def blend(a, b, lam):
+def blend(a: NDArray[Pixel], b: NDArray[Pixel], lam: ArrayLike) -> NDArray[Pixel]:
     """out = lam * a + (1 - lam) * b, sample by sample.
 
     a, b: (N, ...) of one shape and dtype, uint8, uint16 or float; lam: (N,) float in [0, 1].
@@ -164,7 +175,9 @@ def blend(a, b, lam):
     return out
 
 
-def mixup(x, y, lam, index):
+def mixup(
+    x: NDArray[Pixel], y: NDArray[Weight], lam: ArrayLike, index: ArrayLike
+) -> tuple[NDArray[Pixel], NDArray[Weight]]:
     """Blend each sample with a partner: out = lam * x + (1 - lam) * x[index], labels alike.
 
     x: (N, H, W, C) uint8, uint16 or float; y: (N, K) float, rows sum to 1.
@@ -181,7 +194,14 @@ def mixup(x, y, lam, index):
     return blend(x, x[index], lam), blend(y, y[index], lam)
 
 
-def get_batch(x, y, step, batch_size, alpha=0.2, rng=None):
+def get_batch(
+    x: NDArray[Pixel],
+    y: NDArray[Weight],
+    step: int,
+    batch_size: int,
+    alpha: float | tuple[float, float] = 0.2,
+    rng: np.random.Generator | int | None = None,
+) -> tuple[NDArray[Pixel], NDArray[Weight]]:
     """Take the consecutive batch number `step` of a dataset and mix it within itself.
 
     x: (N, H, W, C) uint8, uint16 or float; y: (N, K) float, one-hot or soft; step: int >= 0;
