@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import mixup_cli
 import numpy as np
 import torch
 from fashion_mnist import CLASSES, DEBIAN, read_idx
@@ -139,11 +140,10 @@ def augmented(arm, seed, source, out):
         *(["--include-originals"] if arm.originals else []),
     ]
     subprocess.run(list(map(str, command)), check=True)
-    rows = (out / "labels.csv").read_text().splitlines()[1:]
-    pixels = np.stack([np.asarray(Image.open(out / row.partition(",")[0])) for row in rows])
+    files, labels, _ = mixup_cli.load(out)
+    pixels = np.stack([np.asarray(Image.open(file)) for file in files])
     pixels = pixels[..., None] if pixels.ndim == 3 else pixels
-    labels = np.array([row.split(",")[1:] for row in rows], np.float32)
-    return torch.tensor(pixels).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels)
+    return torch.tensor(pixels).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels)
 
 
 def train(arm, seed, data, source, recipe):
