@@ -19,9 +19,9 @@ class Result:
     """What a run left.
 
     out: the output folder; files: its images in the order of the rows, as paths that begin with
-    out; rejects: source -> reason, of the sources that could not be used; record: what mixup.json
-    holds, options, versions, counts and label mass. Of a part (Run.part), files are those of all
-    parts that are there, and record has counts of shards alone.
+    out, or the names of rows inside shards that are files themselves; rejects: source -> reason, of
+    the sources that could not be used; record: what mixup.json holds. Of a part (Run.part), files are all that is there
+    so far, and record has counts of shards alone.
     """
 
     out: Path
@@ -65,7 +65,7 @@ def augment(
     out = Path(out)
     rejects = out / "rejects.csv"
     if "part" in record:
-        files = sorted(p.relative_to(out).as_posix() for p in out.glob("images/*/*"))
+        files = sorted(p.relative_to(out).as_posix() for p in out.glob("images/**/*") if p.is_file())
     else:
         files = _column(out / "metadata.csv")
     reasons = _column(rejects, 1) if rejects.exists() else []

@@ -38,23 +38,29 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True)
 class Look:
-    """A worker's job: the files sources[i], the first of which is number `first` of the dataset."""
+    """A worker's job: the files sources[i], the first of which is number `first` of the dataset;
+    spans: as Dataset has them."""
 
     root: str
     first: int
     sources: list
     max_pixels: int
+    spans: np.ndarray | None = None
 
 
 def look_at(job):
     """The Facts of every file of a job."""
-    return [_facts(job, job.first + i, name) for i, name in enumerate(job.sources)]
+    spans = [None] * len(job.sources) if job.spans is None else job.spans.tolist()
+    return [
+        _facts(job, job.first + i, name, span)
+        for i, (name, span) in enumerate(zip(job.sources, spans, strict=True))
+    ]
 
 
-def _facts(job, index, name):
+def _facts(job, index, name, span):
     num_bytes, digest = 0, None
     try:
-        data = read_source(os.path.join(job.root, name), job.max_pixels)
+        data = read_source(os.path.join(job.root, name), job.max_pixels, span)
         num_bytes, digest = len(data), hashlib.blake2b(data, digest_size=16).digest()
         picture = decode(data, job.max_pixels)
     except SourceError as e:
@@ -83,7 +89,10 @@ def inspect(source, read=ReadOptions(), *, max_pixels=MAX_PIXELS, jobs=None,
     found = _Found(dataset)
     jobs = engine.default_jobs() if jobs is None else jobs
     looks = (
-        Look(os.fspath(dataset.root), first, dataset.sources[first : first + CHUNK], max_pixels)
+        Look(
+            os.fspath(dataset.root), first, dataset.sources[first : first + CHUNK], max_pixels,
+            None if dataset.spans is None else dataset.spans[first : first + CHUNK],
+        )
         for first in range(0, len(dataset.sources), CHUNK)
     )
     done = 0

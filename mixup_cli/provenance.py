@@ -9,12 +9,12 @@ from importlib import metadata
 
 import numpy as np
 
-from mixup_cli import __version__
+from mixup_cli import __version__, tar
 from mixup_cli.canvas import Canvas
 from mixup_cli.dataset import ReadOptions
 from mixup_cli.errors import MismatchError
 from mixup_cli.plan import PlanOptions
-from mixup_cli.store import file_digest, read_record
+from mixup_cli.store import FORMATS, file_digest, read_record
 from mixup_cli.tables import label_mass
 
 
@@ -23,13 +23,15 @@ class Options:
     """What decides the bytes of a run.
 
     plan: how pairs and lam are drawn, or the path of a plan's CSV, "-" for standard input; canvas:
-    how sources become pixels; label_format: one of LABEL_FORMATS; read: how labels are read.
+    how sources become pixels; label_format: one of LABEL_FORMATS; read: how labels are read; format:
+    how a shard lies on disk, a key of FORMATS.
     """
 
     plan: PlanOptions | str = PlanOptions()
     canvas: Canvas = Canvas()
     label_format: str = "auto"
     read: ReadOptions = ReadOptions()
+    format: str = "folder"
 
 
 def identity(dataset, plan, options):
@@ -40,7 +42,7 @@ def identity(dataset, plan, options):
     for array in (plan.source_a, plan.source_b, *weights, plan.shard_start, *labels):
         digest.update(array)
     digest.update("\n".join(map(plan.folder, range(plan.num_shards))).encode())
-    versions_now = versions()
+    versions_now = versions(options.format)
     versions_now.pop("python")
     return {
         **options_record(dataset, options), **versions_now, "classes": list(dataset.classes),
@@ -50,12 +52,14 @@ def identity(dataset, plan, options):
 
 def source_states(dataset, hash_inputs):
     """(source, state) of every source: its size, and its time of change or its content."""
-    for source in dataset.sources:
+    for i, source in enumerate(dataset.sources):
         path = os.path.join(dataset.root, source)
+        span = None if dataset.spans is None else dataset.spans[i].tolist()
+        path = path if span is None else tar.file_of(path)
         try:
             status = os.stat(path)
-            content = file_digest(path) if hash_inputs else str(status.st_mtime_ns)
-            yield source, (str(status.st_size), content)
+            content = file_digest(path, span) if hash_inputs else str(status.st_mtime_ns)
+            yield source, (str(status.st_size if span is None else span[1]), content)
         except OSError as e:  # the worker that needs it will reject it
             yield source, ("", e.strerror)
 
@@ -82,7 +86,7 @@ def run_record(dataset, plan, options, rejects, kept):
     return {
         "command": "augment" if isinstance(options.plan, PlanOptions) else "render",
         "options": options_record(dataset, options),
-        "versions": versions(),
+        "versions": versions(options.format),
         "counts": {
             "classes": len(dataset.classes),
             "sources": len(dataset.sources),
@@ -114,6 +118,7 @@ def options_record(dataset, options):
         "mode": canvas.mode,
         "background": "#%02x%02x%02x" % canvas.background,
         "max_pixels": canvas.max_pixels,
+        "format": options.format,
         "label_format": options.label_format,
         "reader": dataset.reader,
         "split": options.read.split,
@@ -122,10 +127,10 @@ def options_record(dataset, options):
     }
 
 
-def versions():
-    """The versions that decide the bytes: ours, Python's and the codecs'."""
+def versions(format="folder"):
+    """The versions that decide the bytes: ours, Python's, the codecs' and the format's."""
     found = {"mixup_cli": __version__, "python": platform.python_version()}
-    for package in ("numpy", "pillow", "isal", "simplejpeg"):
+    for package in ("numpy", "pillow", "isal", "simplejpeg", *FORMATS[format].packages):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

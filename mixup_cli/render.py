@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mixup_cli import tar
 from mixup_cli.canvas import Canvas, match, prepare
 from mixup_cli.codec import decode, encode_pngs
 from mixup_cli.errors import SourceError
 from mixup_cli.kernel import blend
 from mixup_cli.store import StagedShard
+from mixup_cli.tables import ShardTables
 
 CACHE_BYTES = 64_000_000  # decoded sources a worker keeps
 BYTES_A_PIXEL, HEADER_BYTES = 8, 10_000_000  # 16-bit RGBA is the widest; profiles and thumbnails
@@ -37,7 +39,9 @@ class ShardJob:
     root, a and b (R,) int indices into sources, lam (R,) the weight of a; staging: the folder to
     write into before the commit; sync: whether the commit reaches stable storage;
     timeout: seconds for a source, after which the worker dies, 0 for any time; rejected: source ->
-    reason, of those that are known to kill a worker; attempts: how often it was tried alone."""
+    reason, of those that are known to kill a worker; attempts: how often it was tried alone;
+    format: a key of store.FORMATS; tables: what the rows of a format hold that embeds its labels;
+    spans: (M, 2) where the sources lie in tars, as Dataset has them."""
 
     shard: int
     out: str
@@ -54,6 +58,9 @@ class ShardJob:
     timeout: float = 0
     rejected: dict = field(default_factory=dict)
     attempts: int = 0
+    format: str = "folder"
+    tables: ShardTables | None = None
+    spans: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -68,18 +75,24 @@ class ShardResult:
     decodes: int
 
 
-def read_source(path, max_pixels):
-    """The bytes of a source. Raises SourceError for what is no regular file (a FIFO would block
+def read_source(path, max_pixels, span=None):
+    """The bytes of a source; span: its offset and size in the tar that path begins with. Raises SourceError for what is no regular file (a FIFO would block
     for ever), or larger than max_pixels uncompressed in any format that we read; OSError if not the
     source is at fault but this machine or a network."""
     most = max_pixels * BYTES_A_PIXEL + HEADER_BYTES
+    if span is not None:
+        path = tar.file_of(path)
     try:
         with open(os.open(path, _OPEN), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise SourceError("not a regular file")
-            if status.st_size > most:
-                raise SourceError(f"{status.st_size:,} bytes are more than an image may have, {most:,}")
+            offset, size = (0, status.st_size) if span is None else span
+            if size > most:
+                raise SourceError(f"{size:,} bytes are more than an image may have, {most:,}")
+            if offset:
+                file.seek(offset)
+                most = size
             return file.read(most)
     except OSError as e:
         if e.errno in _NOT_ITS_FAULT:
@@ -91,9 +104,11 @@ def render_shard(job):
     """Render a shard into the staging folder and commit it."""
     cache = SourceCache(job)
     dropped, num_bytes = set(range(len(job.files))), 0
-    with StagedShard(job.out, job.staging, job.folder, job.sync) as shard:
+    records = [None] * len(job.files) if job.tables is None else job.tables.records()
+    classes = () if job.tables is None else job.tables.dataset.classes
+    with StagedShard(job.out, job.staging, job.folder, job.sync, job.format, classes, records[0]) as shard:
         for row, png in render_rows(job, cache):
-            shard.write(job.files[row], png)
+            shard.write(job.files[row], png, records[row])
             dropped.discard(row)
             num_bytes += len(png)
         dropped = sorted(dropped)
@@ -135,7 +150,8 @@ def load_source(job_and_name):
     """The prepared pixels of one source of a shard. Raises SourceError if it cannot be used."""
     job, name = job_and_name
     with _deadline(job.timeout):
-        data = read_source(os.path.join(job.root, name), job.canvas.max_pixels)
+        span = None if job.spans is None else job.spans[job.sources.index(name)].tolist()
+        data = read_source(os.path.join(job.root, name), job.canvas.max_pixels, span)
         return prepare(decode(data, job.canvas.max_pixels), job.canvas)
 
 

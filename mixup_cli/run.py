@@ -1,6 +1,8 @@
 """The straight line: dataset, plan, shards, tables."""
 
+import contextlib
 import os
+import tempfile
 import time
 from dataclasses import dataclass, replace
 
@@ -12,8 +14,9 @@ from mixup_cli.errors import InputError, RejectedError, StoppedError, describe
 from mixup_cli.plan import PlanOptions, csv_rows, header, make_plan, read_plan
 from mixup_cli.provenance import Options, completed_record, identity, run_record, source_states
 from mixup_cli.render import ShardJob, SourceCache, load_source, render_rows, render_shard
-from mixup_cli.store import Store
-from mixup_cli.tables import is_wide, label_header, label_rows
+from mixup_cli.store import FORMATS, Pipe, Store
+from mixup_cli.surroundings import surroundings
+from mixup_cli.tables import ShardTables, is_wide, label_header, label_rows
 
 ON_ERROR = ("reject", "skip", "fail")
 DISK_BLOCK = 4096  # what a small file takes up on nearly every file system
@@ -30,7 +33,8 @@ class Run:
     resume: continue one; part: (i, n) renders part i of n, 1 to n, alone; on_error: one of ON_ERROR;
     hash_inputs: resume only if the sources have the same content, not size and time alone; sync:
     bring every shard to stable storage before it is visible; timeout: seconds for one source, 0 for
-    any time, then it is rejected.
+    any time, then it is rejected; scheduler: None, or that of a Dask cluster to run on instead of
+    processes here, "local" for one of `jobs` workers.
     """
 
     jobs: int | None = None
@@ -41,6 +45,7 @@ class Run:
     hash_inputs: bool = False
     sync: bool = True
     timeout: float = 300
+    scheduler: str | None = None
 
     def __post_init__(self):
         if self.on_error not in ON_ERROR:
@@ -64,18 +69,40 @@ def augment(source, out, options=Options(), *, progress=lambda done, total: None
     Raises a MixupError with where, what and what to do.
     """
     run = Run(**run)
-    store = Store(out, run.part)
+    return run_in(Store(out, run.part, options.format), source, options, run, progress)
+
+
+def augment_to_pipe(source, file, options=Options(), *, progress=lambda done, total: None, **run):
+    """Do as augment does, and write a tar of all that it leaves to `file`, a binary stream.
+
+    Returns the record, and "rejects", source -> reason, with it.
+    """
+    run = Run(sync=False, **run)
+    if run.continues or run.overwrite:
+        raise InputError("a pipe is written from the start; drop --resume, --part and --overwrite")
+    with tempfile.TemporaryDirectory(prefix="mixup-") as folder:
+        store = Pipe(os.path.join(folder, "out"), file, options.format)
+        record = run_in(store, source, options, run, progress)
+        return {**record, "rejects": store.rejects}
+
+
+def run_in(store, source, options, run, progress):
+    """augment, into a Store."""
+    out = store.out
     dataset, plan = check_and_plan(source, store, options, run)
     if store.is_complete() and run.continues:
         record = completed_record(dataset, plan, options, store.out)
         store.tidy()
         return record
     try:
-        with store:
+        with engine.open_workers(run.jobs, run.scheduler) as workers, store, contextlib.ExitStack() as end:
+            if run.scheduler is not None:
+                end.enter_context(store.showing())
+                workers.check(surroundings(dataset, store))
             if run.overwrite:
                 store.clear()
             store.begin(identity(dataset, plan, options), source_states(dataset, run.hash_inputs))
-            return _render(dataset, plan, store, options, run, progress)
+            return _render(dataset, plan, store, options, run, workers, progress)
     except OSError as e:
         again = "--resume" if run.part is None else "the same --part"
         raise StoppedError(f"{describe(e, out)}, then run again with {again}") from e
@@ -110,9 +137,8 @@ def read_and_plan(source, options):
     return dataset, read_plan(options.plan, dataset)
 
 
-def _render(dataset, plan, store, options, run, progress):
+def _render(dataset, plan, store, options, run, workers, progress):
     """Render the shards that are not there yet, then, if this is no part, write the tables."""
-    jobs = engine.default_jobs() if run.jobs is None else run.jobs
     rejects, dropped = dict(dataset.unusable), {}
     committed = store.committed()
     first, last = 0, plan.num_shards
@@ -134,17 +160,22 @@ def _render(dataset, plan, store, options, run, progress):
     _stop_at_first(rejects, run.on_error)
     shard_jobs = (
         replace(
-            shard_job(dataset, plan, shard, store, options.canvas),
-            sync=run.sync, timeout=run.timeout if jobs else 0,
+            shard_job(dataset, plan, shard, store, options),
+            sync=run.sync, timeout=run.timeout if workers else 0,
         )
         for shard in missing
     )
+    if run.scheduler is None:
+        workers = min(workers, len(missing))
+    else:
+        shard_jobs = map(_anywhere, shard_jobs)
     results = engine.run(
-        min(jobs, len(missing)), render_shard, shard_jobs, recover=_without_deadly_sources,
+        workers, render_shard, _as_store_keeps_up(shard_jobs, store), recover=_without_deadly_sources,
         on_wait=lambda: progress(done + store.staged(), total),
     )
     for result in results:
         done += len(plan.rows(result.shard))
+        store.rendered(result.shard, plan.folder(result.shard))
         progress(done, total)
         dropped[result.shard] = result.dropped
         rejects |= result.rejects
@@ -157,6 +188,19 @@ def _render(dataset, plan, store, options, run, progress):
                        "rejected": len(rejects)},
         }
     return _finish(dataset, plan, store, options, rejects, dropped)
+
+
+def _as_store_keeps_up(jobs, store):
+    for job in jobs:
+        while store.is_behind():
+            yield None
+        yield job
+
+
+def _anywhere(job):
+    """A job with absolute paths, for a worker that has another working directory."""
+    out, root, staging = map(os.path.abspath, (job.out, job.root, job.staging))
+    return replace(job, out=out, root=root, staging=staging)
 
 
 def _stop_at_first(rejects, on_error):
@@ -187,25 +231,32 @@ def _without_deadly_sources(job):
     return replace(job, rejected={**job.rejected, **found})
 
 
-def shard_job(dataset, plan, shard, store, canvas):
+def shard_job(dataset, plan, shard, store, options):
     """The self-contained job of a shard."""
     rows = plan.rows(shard)
     part = slice(rows.start, rows.stop)
     used, index = np.unique(
         np.concatenate([plan.source_a[part], plan.source_b[part]]), return_inverse=True
     )
+    tables = None
+    if FORMATS[options.format].embeds:
+        wide = is_wide(options.label_format, len(dataset.classes))
+        tables = ShardTables(dataset.part(used), plan.part(shard, index), wide)
     return ShardJob(
         shard=shard,
         out=os.fspath(store.out),
         folder=plan.folder(shard),
         root=os.fspath(dataset.root),
-        canvas=canvas,
+        canvas=options.canvas,
         files=[plan.file(row) for row in rows],
         sources=[dataset.sources[i] for i in used],
         a=index[: len(rows)],
         b=index[len(rows) :],
         lam=plan.lam[part],
         staging=os.fspath(store.staging),
+        format=options.format,
+        tables=tables,
+        spans=None if dataset.spans is None else dataset.spans[used],
     )
 
 
@@ -223,6 +274,7 @@ def _finish(dataset, plan, store, options, rejects, dropped):
     store.write_csv("labels.csv", label_header(dataset.classes, wide), _rows_of(plan, kept, (
         lambda shard, rows: label_rows(dataset, plan, shard, rows, wide)
     )))
+    store.write_shard_table()
     if rejects:
         store.write_csv("rejects.csv", ("source", "reason"), sorted(rejects.items()))
     return store.complete(run_record(dataset, plan, options, rejects, kept))
@@ -240,11 +292,11 @@ def dry_run(source, out, options=Options(), **run):
 
     The disk is estimated from SAMPLE_ROWS outputs, rendered in memory, in whole disk blocks.
     """
-    store = Store(out)
+    store = Store(out, format=options.format)
     dataset, plan = check_and_plan(source, store, options, Run(**run))
     sizes, rejects = [], dict(dataset.unusable)
     for shard in np.unique(np.linspace(0, plan.num_shards - 1, SAMPLE_ROWS // 4).astype(int)):
-        job = shard_job(dataset, plan, int(shard), store, options.canvas)
+        job = shard_job(dataset, plan, int(shard), store, options)
         job = _first_rows(job, 4)
         cache = SourceCache(job)
         sizes += [len(png) for _, png in render_rows(job, cache)]

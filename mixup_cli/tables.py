@@ -1,9 +1,12 @@
-"""The rows of labels.csv, and what the labels of a plan add up to."""
+"""The rows of labels.csv, what shards hold beside pixels, and what the labels of a plan add up to."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from mixup_cli.dataset import MILLION, weight_text
+from mixup_cli.dataset import MILLION, Dataset, weight_text
 from mixup_cli.kernel import mix_labels
+from mixup_cli.plan import LABEL_LAM, Plan, csv_rows, header
 
 LABEL_FORMATS = ("auto", "wide", "sparse")
 WIDE_CLASSES = 256  # above, `auto` writes sparse labels
@@ -53,6 +56,49 @@ def _sparse_rows(dataset, plan, shard, rows):
         weight = MILLION if a == b else weight
         name = f"images/{folder}/{plan.file(row)}"
         yield [name, a, weight_text(weight), b, weight_text(MILLION - weight)]
+
+
+@dataclass(frozen=True)
+class ShardTables:
+    """What a worker needs to write the tables' rows into a shard: dataset, the sources that the
+    shard needs alone; plan, its rows alone; wide, see is_wide."""
+
+    dataset: Dataset
+    plan: Plan
+    wide: bool
+
+    def records(self):
+        """A record for each row, see as_record."""
+        rows = list(range(len(self.plan)))
+        names = header(self.plan)
+        cells = csv_rows(self.plan, self.dataset, 0, rows)
+        labels = soft_labels(self.dataset, self.plan, rows, self.wide)
+        return [as_record(names, row, label) for row, label in zip(cells, labels, strict=True)]
+
+
+def as_record(names, cells, label):
+    """A row of metadata.csv as a dict, without its file's name, and its soft label before."""
+    numbers = ("lam", LABEL_LAM)
+    return label | {
+        name: float(cell) if name in numbers else cell
+        for name, cell in zip(names, cells, strict=True) if name != "file_name"
+    }
+
+
+def soft_labels(dataset, plan, rows, wide):
+    """Yield {"soft_label": a weight for each class}, or {"classes": indices, "weights": theirs}."""
+    labels_a, labels_b = (dataset.labels_of(source[rows]) for source in (plan.source_a, plan.source_b))
+    found = [{} for _ in rows]
+    mixed = mix_labels(labels_a, labels_b, _weights_of_a(plan)[rows])
+    for row, label, weight in zip(*map(np.ndarray.tolist, mixed), strict=True):
+        if weight:
+            found[row][label] = weight / MILLION
+    for weights in found:
+        if wide:
+            yield {"soft_label": [weights.get(k, 0.0) for k in range(len(dataset.classes))]}
+        else:
+            chosen = sorted(weights)
+            yield {"classes": chosen, "weights": [weights[k] for k in chosen]}
 
 
 def label_mass(dataset, plan, kept):

@@ -17,20 +17,26 @@ from mixup_cli.dataset import (
 )
 from mixup_cli.errors import InputError, SourceError
 from mixup_cli.plan import COLUMNS, LABEL_LAM, numbered, read_plan
+from mixup_cli.provenance import Options
 from mixup_cli.render import ShardJob, SourceCache, blend_rows
-from mixup_cli.store import TABLES, Store, file_digest, read_record
-from mixup_cli.tables import label_header, label_rows
+from mixup_cli.store import FORMATS, OPTIONAL, TABLES, Store, file_digest, open_shard, read_record, require
+from mixup_cli.tables import as_record, label_header, label_rows, soft_labels
 
 ANY_SIZE = 1 << 40  # pixels: what a run has written may be read
 
 
 @dataclass(frozen=True)
 class Check:
-    """A worker's job: the folder of a shard, the files that its rows name, and how to render them
-    again, or None."""
+    """A worker's job: the path and folder name of a shard, the files that its rows name, and the
+    records that they must hold, where the format embeds them; digest: of a shard that is a file; how
+    to render the rows again, or None."""
 
+    path: str
     folder: str
     files: list
+    format: str = "folder"
+    records: list = ()
+    digest: str | None = None
     render: ShardJob | None = None
 
 
@@ -42,6 +48,7 @@ class Checked:
     rows: int
     files: int
     problems: list
+    suffix: str = ""
 
 
 def verify(out, source=None, read=ReadOptions(), *, jobs=None, progress=lambda done, total: None):
@@ -54,6 +61,7 @@ def verify(out, source=None, read=ReadOptions(), *, jobs=None, progress=lambda d
     if not Path(out).is_dir():
         raise InputError(f"{out}: no such folder; give the output folder of a run")
     found = _Verification(Path(out))
+    require(found.format)
     if source is not None:
         found.read_source(source, read)
     total = found.record["counts"]["outputs"] if found.record else 0
@@ -65,26 +73,43 @@ def verify(out, source=None, read=ReadOptions(), *, jobs=None, progress=lambda d
 
 
 def check_shard(check):
-    """Every file of a shard: there, named by a row, whole, and with the pixels of its row."""
+    """Every image of a shard: there, named by a row, whole, with the labels and pixels of its row."""
+    suffix = FORMATS[check.format].suffix
     try:
-        there = set(os.listdir(check.folder))
+        changed = suffix and file_digest(check.path) != check.digest
+        with open_shard(check.path, check.folder, check.format) as shard:
+            problems = sorted(_problems(check, shard))
+            if changed:
+                problems.insert(0, (None, "not as the run wrote it: its digest does not hold"))
+            return Checked(check.folder, len(check.files), len(shard.names), problems, suffix)
     except OSError as e:
-        return Checked(check.folder, len(check.files), 0, [("", f"its folder: {e.strerror}")])
-    problems = [(name, "missing") for name in check.files if name not in there]
-    problems += [(name, "no row names this file") for name in sorted(there - set(check.files))]
+        what = "" if suffix else "its folder: "
+        problems = [(None, what + e.strerror)]
+    except InputError as e:
+        problems = [(None, str(e))]
+    return Checked(check.folder, len(check.files), 0, problems, suffix)
+
+
+def _problems(check, shard):
+    """Yield (file, problem) of the images of an open shard."""
+    there = set(shard.names)
+    yield from ((name, "missing") for name in check.files if name not in there)
+    yield from ((name, "no row names this file") for name in there - set(check.files))
     sound = set()
     for name in there.intersection(check.files):
         try:
-            decode(Path(check.folder, name).read_bytes(), ANY_SIZE)
+            decode(shard.read(name), ANY_SIZE)
             sound.add(name)
         except (OSError, SourceError) as e:
-            problems.append((name, str(e)))
+            yield name, str(e)
+    for name, record in zip(check.files, check.records):
+        if name in there and shard.record(name) != record:
+            yield name, "its labels are not those of its row"
     if check.render is not None:
-        problems += _compare(check, sound)
-    return Checked(check.folder, len(check.files), len(there), sorted(problems))
+        yield from _compare(check, shard, sound)
 
 
-def _compare(check, sound):
+def _compare(check, shard, sound):
     """Render the rows of a shard again: (file, problem) of those that hold other pixels."""
     job, rendered = check.render, set()
     cache = SourceCache(job)
@@ -92,7 +117,7 @@ def _compare(check, sound):
         rendered.update(rows)
         for row, image in zip(rows, images, strict=True):
             name = job.files[row]
-            if name in sound and not holds(Path(check.folder, name).read_bytes(), image):
+            if name in sound and not holds(shard.read(name), image):
                 yield name, "its pixels are not those of its row"
     for row in set(range(len(job.files))) - rendered:
         sources = (job.sources[side[row]] for side in (job.a, job.b))
@@ -106,12 +131,13 @@ class _Verification:
     def __init__(self, out):
         self.out, self.problems = out, []
         self.outputs = self.files = self.rows = 0
-        self.folders, self.all_rows_read = set(), False
+        self.shards, self.all_rows_read = set(), False
         self.dataset = self.plan = self.record = None
         try:
             self.record = read_record(out)
         except InputError as e:
             self.problems.append(("mixup.json", str(e)))
+        self.format = self.record["options"].get("format", "folder") if self.record else "folder"
         for name in TABLES[1:]:
             self._check_digest(name)
 
@@ -120,7 +146,7 @@ class _Verification:
         try:
             digest = file_digest(self.out / name)
         except OSError as e:
-            if wanted or name != "rejects.csv":
+            if wanted or name not in OPTIONAL:
                 self.problems.append((name, e.strerror))
             return
         if self.record and digest != wanted:
@@ -153,28 +179,36 @@ class _Verification:
 
     def checks(self):
         """Yield the Check of every folder that metadata.csv names, the labels compared."""
-        jobs = self._render_jobs()
+        store = Store(self.out, format=self.format)
+        jobs, digests = self._render_jobs(store), {}
         try:
+            if FORMATS[store.format].suffix:
+                table = read_table(self.out / "shards.csv")
+                digests = {cells[0]: cells[-1] for _, cells in table.rows}
             for folder, rows in itertools.groupby(self._labelled_rows(), _folder_of):
                 rows = list(rows)
-                self.folders.add(folder)
+                folder = folder.removeprefix("images/")
+                path = store.shard(folder)
+                self.shards.add(path.name)
                 files = [name.rpartition("/")[2] for name, _ in rows]
-                yield Check(str(self.out / folder), files, jobs(folder))
+                records = [record for _, record in rows if record is not None]
+                yield Check(str(path), folder, files, store.format, records,
+                            digests.get(f"images/{path.name}"), jobs(folder))
             self.all_rows_read = True
         except InputError as e:
             self.problems.append(("metadata.csv, labels.csv", str(e)))
 
-    def _render_jobs(self):
+    def _render_jobs(self, store):
         if self.plan is None:
             return lambda folder: None
-        canvas = canvas_of(self.record)
-        shard_of = {f"images/{self.plan.folder(s)}": s for s in range(self.plan.num_shards)}
+        options = Options(canvas=canvas_of(self.record))
+        shard_of = {self.plan.folder(s): s for s in range(self.plan.num_shards)}
         return lambda folder: shard_job(
-            self.dataset, self.plan, shard_of[folder], Store(self.out), canvas
+            self.dataset, self.plan, shard_of[folder], store, options
         ) if folder in shard_of else None
 
     def _labelled_rows(self):
-        """Yield (file_name, line) of metadata.csv; labels.csv must have the same rows."""
+        """Yield (file_name, record) of metadata.csv; labels.csv must have the same rows."""
         metadata, labels = read_table(self.out / "metadata.csv"), read_table(self.out / "labels.csv")
         classes = self._classes()
         wide = labels.header != list(label_header((), False))
@@ -182,13 +216,14 @@ class _Verification:
             wide and tuple(labels.header) != label_header(classes, True)
         ):
             raise InputError(f"{self.out}: the columns are not those of a run")
-        expected = _Labels(metadata.header, classes, wide)
+        embeds = FORMATS[self.format].embeds
+        expected = _Labels(metadata.header, classes, wide, embeds)
         pairs = itertools.zip_longest(metadata.rows, labels.rows)
         while block := list(itertools.islice(pairs, 1000)):
             if None in block[-1] or None in block[0]:
                 raise InputError(f"{self.out}: metadata.csv and labels.csv have not as many rows")
             wanted = expected.of(metadata, [row for row, _ in block])
-            for ((line, row), (label_line, cells)), weights in zip(block, wanted, strict=True):
+            for ((line, row), (label_line, cells)), (weights, label) in zip(block, wanted, strict=True):
                 self.rows += 1
                 if cells[0] != row[0]:
                     raise labels.fault(label_line, f"{cells[0]!r}, but line {line} of metadata.csv is"
@@ -197,20 +232,23 @@ class _Verification:
                     self.problems.append(
                         (row[0], f"labels.csv:{label_line}: not the labels that metadata.csv gives")
                     )
-                yield row[0], line
+                yield row[0], as_record(metadata.header, row, label) if embeds else None
 
     def add(self, checked):
-        folder = "images/" + os.path.basename(checked.folder)
+        shard = f"images/{checked.folder}"
         self.outputs += checked.rows
         self.files += checked.files
-        self.problems += [(f"{folder}/{name}".rstrip("/"), what) for name, what in checked.problems]
+        self.problems += [
+            (f"{shard}{checked.suffix}" if name is None else f"{shard}/{name}", what)
+            for name, what in checked.problems
+        ]
 
     def report(self, source):
         """All that was found, for JSON."""
         images = self.out / "images"
         if self.all_rows_read and images.is_dir():
             for entry in sorted(images.iterdir()):
-                if f"images/{entry.name}" not in self.folders:
+                if entry.name not in self.shards:
                     self.problems.append((f"images/{entry.name}", "no row names a file in it"))
         if self.record and self.all_rows_read and self.rows != self.record["counts"]["outputs"]:
             self.problems.append(
@@ -241,15 +279,15 @@ def canvas_of(record):
 class _Labels:
     """The cells of labels.csv that rows of metadata.csv ask for."""
 
-    def __init__(self, header, classes, wide):
-        self.classes, self.wide = classes, wide
+    def __init__(self, header, classes, wide, embeds):
+        self.classes, self.wide, self.embeds = classes, wide, embeds
         self.index = {name: k for k, name in enumerate(classes)}
         self.lam = header.index("lam")
         self.label_lam = header.index(LABEL_LAM) if LABEL_LAM in header else self.lam
         self.labels = header.index("label_a"), header.index("label_b")
 
     def of(self, table, rows):
-        """The weights of rows, [(line, cells)]: a list of cells for each."""
+        """For each of rows, [(line, cells)], its weights as cells, and as shards hold them."""
         texts, start, label, weight = {}, [0], [], []
         for line, cells in rows:
             for text in (cells[k] for k in self.labels):
@@ -274,4 +312,6 @@ class _Labels:
             raise InputError(f"{table.where}: {e}") from e
         plan = numbered(np.array(a), np.array(b), lam / MILLION, None, [len(rows)])
         rows = list(range(len(rows)))
-        return [cells[1:] for cells in label_rows(dataset, plan, 0, rows, self.wide)]
+        cells = label_rows(dataset, plan, 0, rows, self.wide)
+        labels = soft_labels(dataset, plan, rows, self.wide) if self.embeds else rows
+        return [(row[1:], label) for row, label in zip(cells, labels, strict=True)]

@@ -206,12 +206,12 @@ def test_a_source_is_decoded_once_in_its_shard(tmp_path):
         dataset, plan = read_and_plan(source, Options(PlanOptions(copies=copies)))
         decodes = 0
         for shard in range(plan.num_shards):
-            cache = SourceCache(shard_job(dataset, plan, shard, Store(tmp_path), Canvas()))
+            cache = SourceCache(shard_job(dataset, plan, shard, Store(tmp_path), Options()))
             list(render_rows(cache.job, cache))
             assert not cache.images  # nothing is kept that no row needs any more
             decodes += cache.decodes
         assert decodes == 60
-        job = shard_job(dataset, plan, 0, Store(tmp_path), Canvas())
+        job = shard_job(dataset, plan, 0, Store(tmp_path), Options())
         short = SourceCache(job, budget=0)
         pngs = list(render_rows(job, short))
         assert short.decodes <= len(job.files) + copies

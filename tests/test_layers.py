@@ -7,32 +7,34 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mixup_cli"
-RENDER = {"errors", "kernel", "dataset", "plan", "codec", "canvas", "store"}
+RENDER = {"errors", "tar", "kernel", "dataset", "plan", "codec", "canvas", "store"}
 MAY_IMPORT = {
     "__init__": {"api", "canvas", "dataset", "errors", "kernel", "loading", "plan", "provenance", "run"},
     "__main__": {"cli"},
     "errors": set(),
     "kernel": {"errors"},
-    "dataset": {"errors", "dataset"},
+    "dataset": {"errors", "tar", "dataset"},
     "plan": {"errors", "kernel", "dataset", "plan"},
     "tables": {"errors", "kernel", "dataset", "plan"},
+    "tar": {"errors"},
     "codec": {"errors"},
     "canvas": {"errors", "codec"},
-    "store": {"errors", "store"},
-    "render": RENDER,
-    "engine": {"errors"},
+    "store": {"errors", "tar", "store"},
+    "render": RENDER | {"tables"},
+    "engine": {"errors", "engine"},
     "provenance": RENDER | {"tables", "__init__"},
-    "run": RENDER | {"tables", "provenance", "render", "engine"},
+    "surroundings": {"tar", "provenance"},
+    "run": RENDER | {"tables", "provenance", "surroundings", "render", "engine"},
     "api": {"dataset", "plan", "provenance", "run"},
     "loading": {"errors", "dataset", "store", "tables"},
     "inspect": RENDER | {"render", "engine"},
-    "verify": RENDER | {"tables", "render", "engine", "run"},
+    "verify": RENDER | {"tables", "provenance", "render", "engine", "run"},
     "cli": RENDER | {"tables", "provenance", "render", "engine", "run", "inspect", "verify",
             "cli", "__init__"},
 }
 ONLY_IN = {
     "click": {"cli"}, "tqdm": {"cli"}, "simplejpeg": {"codec"}, "isal": {"codec"},
-    "PIL": {"codec"}, "fcntl": {"store"}, "msvcrt": {"store"}, "multiprocessing": {"engine"},
+    "PIL": {"codec"}, "distributed": {"engine"}, "pyarrow": {"store"}, "fcntl": {"store"}, "msvcrt": {"store"}, "tarfile": {"tar"}, "multiprocessing": {"engine"},
 }
 
 

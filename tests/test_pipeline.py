@@ -234,6 +234,46 @@ def test_the_pipelines_of_readme(tmp_path, commands):
             assert any((out / "images").rglob("*.png"))
 
 
+SBATCH = """#!/usr/bin/env bash
+# Runs what SLURM's sbatch would, one task after the other, with the variables that it sets.
+array=0-0; cpus=1
+while [ $# -gt 0 ]; do
+  case $1 in
+    --array=*) array=${1#*=};;
+    --cpus-per-task=*) cpus=${1#*=};;
+    --dependency=afterany:*) [ -e "job-${1#*:}" ] || exit 9;;
+    --wrap) script=$2; shift;;
+    --parsable) ;;
+    *) echo "sbatch: unknown option $1" >&2; exit 8;;
+  esac
+  shift
+done
+export SLURM_CPUS_PER_TASK=$cpus SLURM_ARRAY_TASK_COUNT=$((${array#*-} - ${array%-*} + 1))
+for task in $(seq ${array%-*} ${array#*-}); do
+  SLURM_ARRAY_TASK_ID=$task sh -c "$script" || exit 7
+done
+touch job-$$; echo $$
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+def test_the_slurm_example_of_readme(tmp_path):
+    readme = (ROOT / "README.md").read_text("utf-8")
+    example = readme.split("<!-- slurm -->\n```sh\n")[1].split("```")[0]
+    assert "--array=1-8" in example
+    (tmp_path / "bin").mkdir()
+    for name, text in (("sbatch", SBATCH), ("mixup", f'#!/bin/sh\nexec {sys.executable} -m mixup_cli "$@"\n')):
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    source = write_dataset(tmp_path / "photos", per_class=40)
+    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    example = example.replace("1-8", "1-2")  # fewer tasks, in the same words
+    result = subprocess.run(["bash", "-ec", example], cwd=tmp_path, env=environment, capture_output=True)
+    assert result.returncode == 0, result.stderr
+    assert b"Part 2/2: " in result.stderr and mixup("augment", source, tmp_path / "whole").returncode == 0
+    assert tree(tmp_path / "mixed") == tree(tmp_path / "whole")
+
+
 @pytest.mark.slow
 def test_a_plan_of_10_million_rows_streams_within_1_gb(tmp_path):
     for k in range(2):

@@ -28,6 +28,7 @@ VALUES = {
     "include-class": "cat", "exclude-class": "dog", "size": "32x24", "fit": "contain", "mode": "L",
     "background": "#102030", "max-pixels": "1.5", "label-format": "sparse", "jobs": "2",
     "part": "2/3", "on-error": "skip", "timeout": "7.5", "source": "/t/in",
+    "format": "webdataset", "scheduler": "local",
 }
 OPTIONS = [
     (name, key)

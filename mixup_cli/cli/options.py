@@ -7,11 +7,12 @@ import re
 
 import click
 
-from mixup_cli.run import ON_ERROR
 from mixup_cli.canvas import FITS, MODES, Canvas
 from mixup_cli.cli.command import grouped
 from mixup_cli.dataset import READERS, ReadOptions
 from mixup_cli.plan import LABEL_POLICIES, PAIRS, PlanOptions
+from mixup_cli.run import ON_ERROR
+from mixup_cli.store import FORMATS
 from mixup_cli.tables import LABEL_FORMATS
 
 
@@ -185,6 +186,8 @@ def output_options(command):
     """How OUT is written, and what is said of it."""
     run = grouped(command, "Running", [
         jobs_option,
+        click.option("--scheduler", metavar="ADDRESS", help="Run on the Dask cluster whose scheduler"
+                     " is there, tcp://host:8786; local starts one here, of --jobs workers."),
         click.option("--timeout", type=click.FloatRange(0), default=300, show_default=True,
                      metavar="SECONDS", help="Reject a source that takes longer; 0 for any time."),
         click.option("--on-error", type=click.Choice(ON_ERROR), default="reject",
@@ -196,6 +199,9 @@ def output_options(command):
                      help="Print one JSON object on stdout at the end."),
     ])
     return grouped(debug_option(run), "Writing OUT", [
+        click.option("--format", type=click.Choice(list(FORMATS)), default="folder",
+                     show_default=True, help="A shard is a folder of PNGs, a tar of PNGs and soft"
+                     " labels (WebDataset), or a Parquet file of them (Hugging Face)."),
         click.option("--label-format", type=click.Choice(LABEL_FORMATS), default="auto",
                      show_default=True, help="A column for each class, or two classes and two"
                      " weights; auto is wide up to 256 classes."),

@@ -91,6 +91,7 @@ Written are PNGs, and with them
   classes.txt   the order of the classes
   rejects.csv   sources that could not be used, and why
   mixup.json    options, versions, counts; written last: it means complete
+--format webdataset or parquet puts a shard into one file, labels included.
 
   mixup inspect photos/
   mixup augment photos/ mixed/ --label-format sparse

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import sys
 
 import click
 
@@ -28,6 +30,9 @@ def write(source, out, options, *, dry_run, quiet, as_json, **run):
 
     if dry_run:
         record = look(source, out, options, **run)
+    elif out == "-":
+        record = _write_pipe(source, options, quiet, as_json, run)
+        out = "standard output"
     else:
         with Progress(quiet) as progress:
             record = augment(source, out, options, progress=progress, **run)
@@ -39,6 +44,26 @@ def write(source, out, options, *, dry_run, quiet, as_json, **run):
         click.echo(json.dumps({"out": out, **record}, ensure_ascii=False))
     if record["counts"]["rejected"] and run["on_error"] != "skip" and not dry_run:
         click.get_current_context().exit(3)
+
+
+def _write_pipe(source, options, quiet, as_json, run):
+    """A tar on stdout; the names of rejected sources go to stderr."""
+    from mixup_cli.run import augment_to_pipe
+    from mixup_cli.cli.progress import Progress
+
+    if as_json or sys.stdout.isatty():
+        reason = "--json needs stdout too" if as_json else "a tar is not for a terminal"
+        raise click.UsageError(f"{reason}; as in: mixup augment photos/ - | tar x -C mixed/")
+    run = {name: value for name, value in run.items() if name != "sync"}
+    with Progress(quiet) as progress, os.fdopen(os.dup(1), "wb") as pipe:
+        try:
+            record = augment_to_pipe(source, pipe, options, progress=progress, **run)
+        except BaseException:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), pipe.fileno())  # what is buffered is of no use
+            raise
+    for source, reason in record["rejects"].items():
+        click.echo(f"Rejected: {one_line(source)}: {reason}", err=True)
+    return record
 
 
 def summary(record, out):
@@ -80,6 +105,7 @@ def summary(record, out):
     yield mass(record["label_mass"])
     if counts["rejected"]:
         where = "found in a sample" if record.get("dry_run") else f"named in {out}/rejects.csv"
+        where = "named above" if "rejects" in record else where
         yield f"{count(counts['rejected'], 'source')} rejected, {where}"
     if counts["outputs"] < ENOUGH_COPIES * counts["sources"] and not counts["originals"]:
         yield (

@@ -8,6 +8,7 @@ from mixup_cli.dataset.model import (
     MILLION, Dataset, ReadOptions, parse_label, read_class_list, to_millionths, weight_text,
 )
 from mixup_cli.dataset.rows import Table, read_table
+from mixup_cli.dataset.shards import has_shards, read_webdataset
 from mixup_cli.dataset.splits import choose_split
 from mixup_cli.dataset.table import METADATA, read_csv, read_imagefolder, read_mixup
 from mixup_cli.errors import InputError
@@ -23,17 +24,18 @@ READERS = {
     "imagefolder": read_imagefolder,
     "mixup": read_mixup,
     "list": read_files_from,
+    "webdataset": read_webdataset,
 }
 # Options that one kind of reader alone understands; given to another they would be ignored.
 READER_OPTIONS = {
     "allow_empty": ("folder",),
     "labels": ("csv",),
     "file_column": ("csv",),
-    "label_column": ("csv", "imagefolder"),
-    "label_delimiter": ("csv", "imagefolder"),
+    "label_column": ("csv", "imagefolder", "webdataset"),
+    "label_delimiter": ("csv", "imagefolder", "webdataset"),
     "files_from": ("list",),
     "from0": ("list",),
-    "split": ("folder", "csv", "imagefolder", "mixup"),
+    "split": ("folder", "csv", "imagefolder", "mixup", "webdataset"),
 }
 
 
@@ -80,7 +82,9 @@ def _choose_reader(root, options):
     if options.labels is not None:
         return "csv"
     if all((root / name).is_file() for name in ("mixup.json", "labels.csv", "metadata.csv")):
-        return "mixup"
+        return "webdataset" if (root / "images").is_dir() and has_shards(root / "images") else "mixup"
+    if has_shards(root):
+        return "webdataset"
     folders = [root] if options.split is None else [root, root.parent]
     tables = (folder / name for folder in folders for name in METADATA)
     return "imagefolder" if any(table.is_file() for table in tables) else "folder"

@@ -11,12 +11,13 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", 
 class Listing:
     """A walk below `root`; `skipped` and `unusable` grow as it goes, as Dataset holds them.
 
-    tables: files of labels at the root, which need no word.
+    tables: files of labels at the root, which need no word; extensions: of what is listed.
     """
 
     root: str
     follow_symlinks: bool = False
     tables: frozenset = frozenset()
+    extensions: tuple = EXTENSIONS
     skipped: dict = field(default_factory=dict)
     unusable: dict = field(default_factory=dict)
 
@@ -56,7 +57,7 @@ class Listing:
         for entry, relative in self.entries(prefix):
             if entry.is_dir():
                 yield from self.images(relative, above | {real})
-            elif not entry.name.lower().endswith(EXTENSIONS):
+            elif not entry.name.lower().endswith(self.extensions):
                 if relative not in self.tables:
                     self.skip("other", relative)
             elif not entry.is_file():

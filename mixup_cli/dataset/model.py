@@ -65,7 +65,8 @@ class Dataset:
     label_start (N + 1,), label (E,), weight (E,): source i has the classes
     label[label_start[i]:label_start[i + 1]] with weights in millionths that sum to 1,000,000.
     skipped: what the reader passed over, kind -> relative paths; unusable: source -> reason;
-    reader: the key of READERS that read it.
+    reader: the key of READERS that read it; spans: None where each source is a file, else (N, 2)
+    int64, the offset and size of each in the tar whose path comes before it, a.tar/b.png.
     """
 
     root: Path
@@ -77,6 +78,7 @@ class Dataset:
     skipped: dict = field(default_factory=dict)
     unusable: dict = field(default_factory=dict)
     reader: str = ""
+    spans: np.ndarray | None = None
 
     def labels_of(self, sources):
         """The labels of several sources, (R,) int, as (row, label, weight) int64 arrays."""
@@ -85,6 +87,15 @@ class Dataset:
         inside = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
         entry = self.label_start[sources][row] + inside
         return row, self.label[entry].astype(np.int64), self.weight[entry].astype(np.int64)
+
+    def part(self, chosen):
+        """The dataset of some sources alone; chosen: (M,) int, increasing."""
+        _, label, weight = self.labels_of(chosen)
+        count = self.label_start[chosen + 1] - self.label_start[chosen]
+        return Dataset(
+            self.root, [self.sources[i] for i in chosen], self.classes,
+            np.concatenate([[0], np.cumsum(count)]), label.astype(np.int32), weight.astype(np.int32),
+        )
 
     def class_of(self):
         """The heaviest class of each source, (N,) int; the first of equals."""
@@ -245,4 +256,5 @@ def _keep_classes(dataset, chosen):
         label_start=np.concatenate([[0], np.cumsum(count[keep])]),
         label=new[dataset.label[entries]],
         weight=dataset.weight[entries],
+        spans=None if dataset.spans is None else dataset.spans[keep],
     )

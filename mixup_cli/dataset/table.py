@@ -12,7 +12,9 @@ from mixup_cli.dataset.rows import read_json_lines, read_table
 from mixup_cli.errors import InputError
 
 METADATA = ("metadata.csv", "metadata.jsonl")
-OUTPUT_TABLES = ("mixup.json", "labels.csv", "metadata.csv", "classes.txt", "rejects.csv")
+OUTPUT_TABLES = (
+    "mixup.json", "labels.csv", "metadata.csv", "classes.txt", "rejects.csv", "shards.csv",
+)
 # The names that Kaggle, fastai, AutoGluon, Keras and Hugging Face give these columns.
 FILE_COLUMNS = (
     "file_name", "filename", "file", "image", "image_id", "image_name", "image_path", "path",
@@ -88,7 +90,7 @@ def read_mixup(root, options):
                 share = _weight(text, share)
                 for name, part in parse_label(text, index).items():
                     weights[name] = weights.get(name, 0) + share * part
-            return _above_zero(weights)
+            return above_zero(weights)
 
     elif table.header == ["file_name", *classes]:
 
@@ -182,7 +184,7 @@ def _one_label_column(table, file_column, options):
         column = 1 - file_column
     if column is None or column == file_column:
         return None
-    return lambda row: _names(row[column], options.label_delimiter)
+    return lambda row: names_in(row[column], options.label_delimiter)
 
 
 def _which_column(table, other=""):
@@ -224,7 +226,7 @@ def _gather(table, images, file_column, labels_of, classes=None):
     )
 
 
-def _names(cell, delimiter):
+def names_in(cell, delimiter):
     """One class, or several of equal weight: split at the delimiter, or a list in JSON."""
     if isinstance(cell, str):
         names = cell.split(delimiter) if delimiter else [cell]
@@ -240,14 +242,14 @@ def _names(cell, delimiter):
 
 def _weights(classes, texts):
     """Class -> weight, of those above 0."""
-    return _above_zero({
+    return above_zero({
         name: _weight(name, text)
         for name, text in zip(classes, texts, strict=True)
         if text not in ("0.0", "0")
     })
 
 
-def _above_zero(weights):
+def above_zero(weights):
     weights = {name: weight for name, weight in weights.items() if weight}
     if not weights:
         raise InputError("all weights are 0; give at least one above 0")

@@ -55,6 +55,16 @@ class Plan:
         """The file of a row inside its shard's folder."""
         return f"{self.file_names[row]:0{self.digits[1]}d}.png"
 
+    def part(self, shard, index):
+        """The plan of one shard alone; index: (2R,) int, its sources a, then b, in another dataset."""
+        rows = self.rows(shard)
+        some, label_lam = slice(rows.start, rows.stop), self.label_lam
+        return Plan(
+            index[: len(rows)], index[len(rows) :], self.lam[some],
+            None if label_lam is None else label_lam[some], np.array([0, len(rows)]),
+            [self.shard_names[shard]], self.file_names[some], self.digits,
+        )
+
     def share_equal_to_source(self):
         """The share of mixed outputs whose 8-bit pixels surely equal one of their sources: there
         the other one moves no pixel by half a level, min(lam, 1 - lam) * 255 < 1/2.

@@ -7,33 +7,43 @@ import json
 import os
 import re
 import shutil
+import uuid
 from pathlib import Path
 
 from mixup_cli.errors import InputError, MismatchError, StoppedError
 from mixup_cli.store import disk
+from mixup_cli.store.formats import FORMATS, open_shard, require
 from mixup_cli.store.record import file_digest, sealed
 from mixup_cli.store.shard import WORK
 
 RUN, SOURCES = "run.json", "sources.csv"  # in WORK: what an unfinished run is
-TABLES = ("mixup.json", "metadata.csv", "labels.csv", "classes.txt", "rejects.csv")
+TABLES = ("mixup.json", "metadata.csv", "labels.csv", "classes.txt", "rejects.csv", "shards.csv")
+OPTIONAL = ("rejects.csv", "shards.csv")  # only if a source was rejected, or shards are files
 _SHARD = re.compile(r"\d{5,}")
+_FILE = re.compile(r"\d{5,}(%s)" % "|".join(re.escape(f.suffix) for f in FORMATS.values() if f.suffix))
 _PNG = re.compile(r"\d{8,}\.png")
 
 
 class Store:
     """An output folder, held by this run while used as a context manager.
 
-    part: (i, n) if this run renders one part of n; other parts may write at the same time.
+    part: (i, n) if this run renders one part of n; other parts may write at the same time; format:
+    a key of FORMATS.
     """
 
-    def __init__(self, out, part=None):
+    def __init__(self, out, part=None, format="folder"):
         self.out = Path(out)
+        self.format = format
         self.work = self.out / WORK
         self.part = part
-        self.staging = self.work / "staging" / ("whole" if part is None else "{}-of-{}".format(*part))
+        self.whose = "whole" if part is None else "{}-of-{}".format(*part)
+        # New for each run: a worker on another machine may outlive the run that it worked for, and
+        # must find no folder to write into.
+        self.staging = self.work / "staging" / f"{self.whose}.{uuid.uuid4().hex[:8]}"
 
     def check(self, source, overwrite=False, resume=False):
         """Refuse, before any work, an output folder that cannot or must not be written."""
+        require(self.format)
         if source is not None and _nested(self.out, source):
             raise InputError(
                 f"{self.out}: input and output lie inside one another ({source}); choose an output"
@@ -81,6 +91,8 @@ class Store:
         """Whatever under images/ no run of ours writes; beside images/ anything may stay."""
         images = self.out / "images"
         for shard in sorted(images.iterdir()) if images.is_dir() else ():
+            if _FILE.fullmatch(shard.name) and shard.is_file() and not shard.is_symlink():
+                continue
             if shard.is_symlink() or not shard.is_dir() or not _SHARD.fullmatch(shard.name):
                 yield shard
             else:
@@ -106,11 +118,34 @@ class Store:
             os.close(shared)
             raise
 
+    @contextlib.contextmanager
+    def showing(self):
+        """A file `token` in the folder, which holds its own name, for workers elsewhere to find. If
+        they do not, InputError, an empty run is not left behind."""
+        self.token = self.work / f"token-{uuid.uuid4().hex}"
+        try:
+            self.token.write_text(self.token.name, encoding="ascii")
+            yield
+        except InputError:
+            self._leave_unused()
+            raise
+        finally:
+            self.token.unlink(missing_ok=True)
+
+    def _leave_unused(self):
+        if self.part is None and not (self.work / RUN).exists():
+            shutil.rmtree(self.work)
+            with contextlib.suppress(OSError):  # not empty: it was there before
+                self.out.rmdir()
+
     def clear(self):
         """Remove what an earlier run left, what says that it is worth anything first."""
         for path in (self.work / RUN, *(self.out / name for name in TABLES)):
             path.unlink(missing_ok=True)
-        for folder in (self.out / "images", self.work / "staging", self.work / "reports"):
+        # Staging first: without it, no worker that was left behind commits a shard any more.
+        if (self.work / "staging").is_dir():
+            shutil.rmtree((self.work / "staging").rename(self.work / f"left-{uuid.uuid4().hex[:8]}"))
+        for folder in (self.work / "reports", self.out / "images"):
             if folder.is_dir():
                 shutil.rmtree(folder)
 
@@ -133,7 +168,10 @@ class Store:
                 self.clear()
             (self.out / "images").mkdir(exist_ok=True)
             (self.work / "reports").mkdir(exist_ok=True)
-            shutil.rmtree(self.staging, ignore_errors=True)
+            for left in self.staging.parent.glob(f"{self.whose}.*"):
+                # Renamed first, or whoever still writes there would commit half a shard.
+                gone = left.with_name(f"{self.whose}.left-{uuid.uuid4().hex[:8]}")
+                shutil.rmtree(left.rename(gone), ignore_errors=True)
             self.staging.mkdir(parents=True)
             if (self.work / RUN).exists():
                 self._compare(identity, sources)
@@ -165,21 +203,48 @@ class Store:
             )
 
     def committed(self):
-        """The shards that are there: folder -> {"dropped": positions, "rejects": reasons}."""
-        found = {}
-        for folder in sorted(os.listdir(self.out / "images")):
-            report = self.work / "reports" / f"{folder}.json"
-            found[folder] = json.loads(report.read_bytes()) if report.exists() else {}
+        """The shards that are there: folder -> {"dropped": positions, "rejects": reasons}, and the
+        bytes and digest of one that is a file."""
+        found, suffix = {}, FORMATS[self.format].suffix
+        for name in sorted(os.listdir(self.out / "images")):
+            if name.endswith(suffix):
+                folder = name.removesuffix(suffix)
+                report = self.work / "reports" / f"{folder}.json"
+                found[folder] = json.loads(report.read_bytes()) if report.exists() else {}
         return found
 
+    def shard(self, folder):
+        """The path of a committed shard."""
+        return self.out / "images" / f"{folder}{FORMATS[self.format].suffix}"
+
+    def rendered(self, shard, folder):
+        """A shard was committed."""
+
+    def is_behind(self):
+        """Whether no more shards should be begun for now."""
+        return False
+
     def check_files(self, folder, number):
-        """Raise StoppedError unless a shard has as many files as it has rows."""
-        there = len(os.listdir(self.out / "images" / folder))
+        """Raise StoppedError unless a shard has as many images as it has rows."""
+        path = self.shard(folder)
+        try:
+            with open_shard(path, folder, self.format) as shard:
+                there = len(shard.names)
+        except InputError as e:
+            raise StoppedError(f"{e}; remove it and run again with --resume") from e
         if there != number:
             raise StoppedError(
-                f"{self.out}/images/{folder}: {there:,} files, but {number:,} rows; somebody else"
-                " writes there; remove that folder and run again with --resume"
+                f"{path}: {there:,} files, but {number:,} rows; somebody else"
+                " writes there; remove it and run again with --resume"
             )
+
+    def write_shard_table(self):
+        """shards.csv, for a format whose shards are files: their sizes and BLAKE2b digests."""
+        if FORMATS[self.format].suffix:
+            self.write_csv("shards.csv", ("shard", "bytes", "digest"), (
+                (f"images/{self.shard(folder).name}", report["bytes"], report["digest"])
+                for folder, report in self.committed().items()
+            ))
 
     def _replacing(self, name, folder=None):
         return disk.replacing((folder or self.out) / name, self.work / f"{name}.part")

@@ -30,7 +30,10 @@ def read_record(folder):
     return record
 
 
-def file_digest(path):
-    """BLAKE2b of a file, 16 bytes in hex."""
+def file_digest(path, span=None):
+    """BLAKE2b of a file, or of its part span, (offset, size); 16 bytes in hex."""
     with open(path, "rb") as file:
+        if span is not None:
+            file.seek(span[0])
+            return hashlib.blake2b(file.read(span[1]), digest_size=16).hexdigest()
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

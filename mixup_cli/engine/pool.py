@@ -1,4 +1,4 @@
-"""Where shards run: in this process or in a pool of processes, each a concurrent.futures.Executor."""
+"""Jobs in this process or in a pool of processes, each a concurrent.futures.Executor."""
 
 import contextlib
 import multiprocessing
@@ -97,14 +97,9 @@ def _follow_parent():
     os._exit(1)
 
 
-def run(workers, function, jobs, on_wait=lambda: None, recover=None, tick=0.2):
-    """Yield function(job) for every job as they finish, on `workers` processes (0: in this one), at
-    most one more than there are processes at a time.
-
-    on_wait is called every `tick` seconds while nothing finishes. If a worker dies, the jobs that
-    were under way are tried again, each alone; recover(job) of one that kills its worker alone too
-    returns the job to run instead, or raises a MixupError.
-    """
+def run(workers, function, jobs, on_wait, recover, tick):
+    """engine.run on `workers` processes (0: in this one), at most one more job than there are
+    processes at a time; of those under way when a worker died each is tried again alone."""
     jobs, suspects = iter(jobs), deque()
     while True:
         waiting = {}
@@ -134,6 +129,8 @@ def _run(executor, function, jobs, waiting, in_flight, on_wait, tick):
     """Yield results; `waiting` holds the jobs under way, future -> job."""
     while True:
         for job in jobs:
+            if job is None:  # none for now
+                break
             try:
                 future = executor.submit(function, job)
             except BrokenProcessPool:
