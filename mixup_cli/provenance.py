@@ -12,10 +12,10 @@ import numpy as np
 from mixup_cli import __version__, tar
 from mixup_cli.canvas import Canvas
 from mixup_cli.dataset import ReadOptions
-from mixup_cli.errors import MismatchError
+from mixup_cli.errors import InputError, MismatchError
 from mixup_cli.plan import PlanOptions
-from mixup_cli.store import FORMATS, file_digest, read_record
-from mixup_cli.tables import label_mass
+from mixup_cli.store import FORMATS, LAYOUTS, file_digest, read_record
+from mixup_cli.tables import label_mass, nearly_even
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Options:
 
     plan: how pairs and lam are drawn, or the path of a plan's CSV, "-" for standard input; canvas:
     how sources become pixels; label_format: one of LABEL_FORMATS; read: how labels are read; format:
-    how a shard lies on disk, a key of FORMATS.
+    how a shard lies on disk, a key of FORMATS; layout: one of LAYOUTS, `classes` puts each file into
+    the folder of its dominant class.
     """
 
     plan: PlanOptions | str = PlanOptions()
@@ -32,6 +33,13 @@ class Options:
     label_format: str = "auto"
     read: ReadOptions = ReadOptions()
     format: str = "folder"
+    layout: str = "shards"
+
+    def __post_init__(self):
+        if self.layout not in LAYOUTS:
+            raise InputError(f"--layout {self.layout}: give one of {', '.join(LAYOUTS)}")
+        if self.layout != "shards" and self.format != "folder":
+            raise InputError(f"--layout {self.layout} needs --format folder: files to be laid out")
 
 
 def identity(dataset, plan, options):
@@ -96,6 +104,7 @@ def run_record(dataset, plan, options, rejects, kept):
             "originals": int(np.count_nonzero(kept & ~plan.mixed)),
             "shards": plan.num_shards,
             "share_equal_to_source": round(plan.share_equal_to_source(), 4),
+            **({"nearly_even": nearly_even(dataset, plan, kept)} if options.layout == "classes" else {}),
             "skipped": {kind: len(paths) for kind, paths in dataset.skipped.items()},
         },
         "notes": list(plan.notes),
@@ -119,6 +128,7 @@ def options_record(dataset, options):
         "background": "#%02x%02x%02x" % canvas.background,
         "max_pixels": canvas.max_pixels,
         "format": options.format,
+        "layout": options.layout,
         "label_format": options.label_format,
         "reader": dataset.reader,
         "split": options.read.split,

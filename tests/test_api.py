@@ -58,7 +58,7 @@ def test_augment_is_the_command_and_names_its_files(tmp_path):
         IN_PROCESS, progress=lambda *counts: seen.append(counts),
     )
     command = [sys.executable, "-m", "mixup_cli", "augment", source, tmp_path / "b", "--copies", "3",
-               "--seed", "4", "--size", "8", "--on-error", "skip"]
+               "--seed", "4", "--size", "8", "--jobs", "0", "--on-error", "skip"]
     subprocess.run(command, check=True, capture_output=True)
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
     assert result.out == tmp_path / "a" and seen[-1][0] == seen[-1][1] > len(result.files)

@@ -28,7 +28,7 @@ VALUES = {
     "include-class": "cat", "exclude-class": "dog", "size": "32x24", "fit": "contain", "mode": "L",
     "background": "#102030", "max-pixels": "1.5", "label-format": "sparse", "jobs": "2",
     "part": "2/3", "on-error": "skip", "timeout": "7.5", "source": "/t/in",
-    "format": "webdataset", "scheduler": "local",
+    "format": "webdataset", "layout": "classes", "scheduler": "local",
 }
 OPTIONS = [
     (name, key)
@@ -272,7 +272,9 @@ COMPLETIONS = [("mixup aug", "augment"), ("mixup augment --min-m", "--min-mix"),
                ("mixup augment --pair diff", "different"), ("mixup help pair", "pairing")]
 
 
-@pytest.mark.parametrize("typed, completed", COMPLETIONS)
+@pytest.mark.parametrize("typed, completed", [
+    COMPLETIONS[0], *(pytest.param(*more, marks=pytest.mark.slow) for more in COMPLETIONS[1:])
+])
 @pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
 def test_completion(on_path, shell, typed, completed):
     """By the shell itself; zsh, which completes at a keyboard alone, by the function it would call."""

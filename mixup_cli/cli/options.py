@@ -12,7 +12,7 @@ from mixup_cli.cli.command import grouped
 from mixup_cli.dataset import READERS, ReadOptions
 from mixup_cli.plan import LABEL_POLICIES, PAIRS, PlanOptions
 from mixup_cli.run import ON_ERROR
-from mixup_cli.store import FORMATS
+from mixup_cli.store import FORMATS, LAYOUTS
 from mixup_cli.tables import LABEL_FORMATS
 
 
@@ -202,6 +202,9 @@ def output_options(command):
         click.option("--format", type=click.Choice(list(FORMATS)), default="folder",
                      show_default=True, help="A shard is a folder of PNGs, a tar of PNGs and soft"
                      " labels (WebDataset), or a Parquet file of them (Hugging Face)."),
+        click.option("--layout", type=click.Choice(LAYOUTS), default="shards", show_default=True,
+                     help="Where files lie under OUT/images: a thousand in a folder, or each in the"
+                     " folder of its dominant class, for tools that know hard labels only."),
         click.option("--label-format", type=click.Choice(LABEL_FORMATS), default="auto",
                      show_default=True, help="A column for each class, or two classes and two"
                      " weights; auto is wide up to 256 classes."),

@@ -92,9 +92,12 @@ Written are PNGs, and with them
   rejects.csv   sources that could not be used, and why
   mixup.json    options, versions, counts; written last: it means complete
 --format webdataset or parquet puts a shard into one file, labels included.
+--layout classes puts each PNG into the folder of its dominant class, for tools
+that know hard labels only; --max-mix 0.4 keeps that class dominant.
 
   mixup inspect photos/
   mixup augment photos/ mixed/ --label-format sparse
+  mixup augment photos/ hard/ --layout classes --max-mix 0.4
 """,
     "resume": """
 Interrupted, killed, out of disk: how to go on

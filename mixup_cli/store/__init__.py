@@ -6,6 +6,7 @@ folder a shard may be. Every other file is written
 under a temporary name, synced and renamed. mixup.json comes last: it means complete.
 """
 
+from mixup_cli.store.classes import LAYOUTS, class_folders
 from mixup_cli.store.folder import OPTIONAL, TABLES, Store
 from mixup_cli.store.formats import FORMATS, open_shard, require
 from mixup_cli.store.pipe import Pipe
@@ -13,6 +14,6 @@ from mixup_cli.store.record import file_digest, read_record, sealed
 from mixup_cli.store.shard import StagedShard
 
 __all__ = [
-    "FORMATS", "OPTIONAL", "TABLES", "Pipe", "StagedShard", "Store", "file_digest", "open_shard", "read_record",
+    "FORMATS", "LAYOUTS", "OPTIONAL", "TABLES", "Pipe", "StagedShard", "Store", "class_folders", "file_digest", "open_shard", "read_record",
     "require", "sealed",
 ]
