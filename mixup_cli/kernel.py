@@ -53,10 +53,13 @@ def sample_lam(
     if least == 0.5:
         return np.full(size, 0.5)
     lam = _truncated_beta(rng, a, b, int(np.prod(size)), least, most)
-    return np.clip(np.round(lam, 6), least, 1 - least).reshape(size)
+    clipped: NDArray[np.float64] = np.clip(np.round(lam, 6), least, 1 - least)
+    return clipped.reshape(size)
 
 
-def _truncated_beta(rng, a, b, size, least, most):
+def _truncated_beta(
+    rng: np.random.Generator, a: float, b: float, size: int, least: float, most: float
+) -> NDArray[np.float64]:
     """Exact draws of Beta(a, b) given least <= min(lam, 1 - lam) <= most, by rejection.
 
     In t = log(lam / (1 - lam)) the density is log-concave, so over each span that is allowed it lies
@@ -99,7 +102,7 @@ class _Tangent:
     """The tangent to the log-density of Beta(a, b), h(t) = a log(lam) + b log(1 - lam) in
     t = log(lam / (1 - lam)), at its highest point between low and high."""
 
-    def __init__(self, a, b, low, high):
+    def __init__(self, a: float, b: float, low: float, high: float) -> None:
         self.a, self.b, self.low, self.high = a, b, low, high
         self.width = high - low
         self.top = min(max(math.log(a / b), low), high)  # the peak, or the end next to it
@@ -112,7 +115,9 @@ class _Tangent:
         area = (self.width or 1.0) if self.flat else -math.expm1(-rate * self.width) / rate
         self.log_area = self.height + math.log(area)
 
-    def draw(self, rng, count):
+    def draw(
+        self, rng: np.random.Generator, count: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """(t, accepted): proposals under the tangent, and whether they lie under the density."""
         u, rate = rng.random(count), abs(self.slope)
         if self.flat:

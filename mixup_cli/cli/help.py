@@ -10,11 +10,14 @@ from mixup_cli.cli.topics import TOPICS
 @click.argument("topic", required=False, metavar="[TOPIC]",
                 type=click.Choice([*TOPICS, *(name for name in COMMANDS if name != "help")]))
 @click.pass_context
-def command(ctx, topic):
+def command(ctx: click.Context, topic: str | None) -> None:
     """Explain TOPIC, or print the help of a command; without one, list the topics."""
-    if topic in COMMANDS:
-        called = ctx.parent.command.get_command(ctx.parent, topic)
-        with called.make_context(topic, ["--help"], parent=ctx.parent):
+    group = ctx.find_root()
+    called = None
+    if topic in COMMANDS and isinstance(group.command, click.Group):
+        called = group.command.get_command(group, topic)
+    if called:
+        with called.make_context(topic, ["--help"], parent=group):
             pass  # --help prints and ends
     elif topic:
         click.echo(TOPICS[topic].strip())

@@ -12,6 +12,8 @@ import re
 import shutil
 import sys
 import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
 
 from mixup_cli.store import disk
 
@@ -23,11 +25,12 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|\d{5,}", re.IGNORE
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
-def class_folders(classes):
+def class_folders(classes: Iterable[str]) -> tuple[str, ...]:
     """The folder of each class: its name where any file system takes that, %XX for what one does not,
     and ~2, ~3, … after one that differs from an earlier folder by nothing but case or accents' form.
     """
-    folders, taken = [], set()
+    folders: list[str] = []
+    taken: set[str] = set()
     for name in classes:
         stem = folder = _safe(name)
         number = 2
@@ -38,12 +41,12 @@ def class_folders(classes):
     return tuple(folders)
 
 
-def _alike(folder):
+def _alike(folder: str) -> str:
     """Equal for names that some file system takes for one."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", folder).casefold())
 
 
-def _safe(name):
+def _safe(name: str) -> str:
     text = _UNSAFE.sub(lambda found: _escaped(found[0]), name)
     while len(text.encode()) > LONGEST:
         text = text[:-1]
@@ -54,11 +57,11 @@ def _safe(name):
     return text
 
 
-def _escaped(character):
+def _escaped(character: str) -> str:
     return "".join(f"%{byte:02X}" for byte in character.encode())
 
 
-def arrange(out, work, places, sync):
+def arrange(out: Path, work: Path, places: Iterable[tuple[str, str, str]], sync: bool) -> None:
     """Put the files of the shards under out/images/ into the folders of their classes.
 
     places: an iterator of (shard's folder, file, class's folder); sync: reach stable storage.
@@ -66,7 +69,7 @@ def arrange(out, work, places, sync):
     images, arranged = out / "images", work / ARRANGED
     shutil.rmtree(arranged, ignore_errors=True)
     arranged.mkdir()
-    made = set()
+    made: set[str] = set()
     for shard, file, folder in places:
         if folder not in made:
             (arranged / folder).mkdir()
@@ -74,8 +77,8 @@ def arrange(out, work, places, sync):
         _link(os.path.join(images, shard, file), os.path.join(arranged, folder, file))
     if sync:
         # Where one call does for a whole file system, once is enough.
-        for folder in [arranged] if sys.platform == "linux" else [arranged / name for name in made]:
-            synced = disk.Sync(folder)
+        for path in [arranged] if sys.platform == "linux" else [arranged / name for name in made]:
+            synced = disk.Sync(path)
             try:
                 synced()
             finally:
@@ -87,7 +90,7 @@ def arrange(out, work, places, sync):
         disk.sync_folder(out)
 
 
-def _link(source, target):
+def _link(source: str, target: str) -> None:
     try:
         os.link(source, target)
     except OSError as e:
@@ -97,7 +100,7 @@ def _link(source, target):
             shutil.copyfile(source, target)
 
 
-def restore(out, work):
+def restore(out: Path, work: Path) -> None:
     """Undo arrange(), whole or halfway."""
     if (work / SHARDS).is_dir():
         if (out / "images").is_dir():
