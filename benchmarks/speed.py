@@ -14,7 +14,7 @@ import click
 import measure
 
 PEERS = Path(__file__).parent / "peers"
-NEEDS = {"tutorial": "PIL", "torch_loader": "torchvision", "opencv_pool": "cv2", "floor": "PIL"}
+NEEDS = {"tutorial": "PIL", "torch_loader": "torch", "opencv_pool": "cv2", "floor": "PIL"}
 TIMES = 5
 # what is done, dataset, size, copies, the peers that can do it and the ratios we aim at
 WORK = (

@@ -4,11 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixup_cli.codec import MAX_PIXELS, luma, resize
+from mixup_cli.codec import MAX_PIXELS, full_size, luma, resize
 from mixup_cli.errors import InputError
 
 BAND = 64  # rows that are laid over the background at a time
 FITS = ("cover", "contain", "stretch")
+DECODES = ("scaled", "full")
+# A JPEG decoded at a part of its size stays this much larger than it is needed. 200 photos resized to
+# 32, 64 and 90 pixels then differ by 51, 52 and 49 dB (medians of the PSNR) from those decoded whole,
+# and are 0.4 to 0.7 dB further from a Lanczos resize.
+SCALED_MARGIN = 2
 # name -> (channels, bytes a channel); `auto` is the richer of the pair, in both respects.
 MODES = {"auto": None, "L": (1, 1), "L16": (1, 2), "RGB": (3, 1), "RGB16": (3, 2), "RGBA": (4, 1)}
 
@@ -17,21 +22,32 @@ MODES = {"auto": None, "L": (1, 1), "L16": (1, 2), "RGB": (3, 1), "RGB16": (3, 2
 class Canvas:
     """How sources become pixels. size: (width, height), or None for the size of a; fit: one of
     FITS; mode: one of MODES; background: (R, G, B), 0 to 255, under transparency and around
-    `contain`; max_pixels: larger sources are rejected."""
+    `contain`; max_pixels: larger sources are rejected; decode: one of DECODES, whether a JPEG much
+    larger than `size` is decoded at a part of its size."""
 
     size: tuple | None = None
     fit: str = "cover"
     mode: str = "auto"
     background: tuple = (255, 255, 255)
     max_pixels: int = MAX_PIXELS
+    decode: str = "scaled"
 
     def __post_init__(self):
         if self.fit not in FITS:
             raise InputError(f"--fit {self.fit}: give one of {', '.join(FITS)}")
         if self.mode not in MODES:
             raise InputError(f"--mode {self.mode}: give one of {', '.join(MODES)}")
+        if self.decode not in DECODES:
+            raise InputError(f"--decode {self.decode}: give one of {', '.join(DECODES)}")
         if self.size and not all(1 <= side <= 65_535 for side in self.size):
             raise InputError(f"--size {self.size[0]}x{self.size[1]}: give 1 to 65535 pixels a side")
+
+    def least_scale(self, width, height):
+        """At which part of its size a picture, upright, is still large enough to be decoded at."""
+        if self.size is None or self.decode == "full":
+            return full_size(width, height)
+        ratios = self.size[0] / width, self.size[1] / height
+        return SCALED_MARGIN * (min(ratios) if self.fit == "contain" else max(ratios))
 
 
 def prepare(picture, canvas):
@@ -43,12 +59,15 @@ def prepare(picture, canvas):
     if canvas.mode != "RGBA" and pixels.shape[2] in (2, 4):
         pixels = flatten(pixels, canvas.background)
     if canvas.size:
-        pixels = fit(pixels, canvas.size, canvas.fit, canvas.background)
+        box = orient_box(picture.extent, picture.pixels.shape, picture.orientation)
+        pixels = fit(pixels, canvas.size, canvas.fit, canvas.background, box)
     return convert(pixels, *MODES[canvas.mode]) if MODES[canvas.mode] else pixels
 
 
 def match(a, b, canvas):
     """Bring a prepared pair to one shape and dtype: the size of a, the richer mode of the two."""
+    if a.shape == b.shape and a.dtype == b.dtype:
+        return a, b
     if a.shape[:2] != b.shape[:2]:
         b = fit(b, (a.shape[1], a.shape[0]), canvas.fit, canvas.background)
     mode = max(a.shape[2], b.shape[2]), max(a.itemsize, b.itemsize)
@@ -66,6 +85,20 @@ def orient(pixels, orientation):
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return pixels
+
+
+def orient_box(extent, shape, orientation):
+    """Where a picture of extent (width, height), at the top left of pixels (H, W, ...), lies after
+    orient(): (left, top, right, bottom)."""
+    (right, bottom), (height, width) = extent, shape[:2]
+    if orientation >= 5:
+        right, bottom, width, height = bottom, right, height, width
+    left = top = 0
+    if orientation in (3, 4, 7, 8):
+        top, bottom = height - bottom, height
+    if orientation in (2, 3, 6, 7):
+        left, right = width - right, width
+    return left, top, right, bottom
 
 
 def flatten(pixels, background):
@@ -108,28 +141,33 @@ def _full(pixels):
     return np.iinfo(pixels.dtype).max
 
 
-def fit(pixels, size, how, background):
-    """Bring (H, W, C) pixels to size (width, height).
+def fit(pixels, size, how, background, box=None):
+    """Bring (H, W, C) pixels, or the box (left, top, right, bottom) of them, to size (width, height).
 
     cover scales until the size is filled and crops the centre; contain scales until the picture
     fits inside and pads with the background; stretch ignores the aspect ratio.
     """
     height, width = pixels.shape[:2]
-    if (width, height) == tuple(size):
+    left, top, right, bottom = box or (0, 0, width, height)
+    if (right - left, bottom - top) == tuple(size):
         return pixels
     if how == "stretch":
-        return resize(pixels, size)
+        return resize(pixels, size, box)
     if how == "cover":
-        return resize(pixels, size, _centre_box(width, height, size[0] / size[1]))
-    inner = _inside(width, height, size)
-    return _pad(resize(pixels, inner), size, background)
+        return resize(pixels, size, _centre_box(left, top, right, bottom, size[0] / size[1]))
+    inner = _inside(right - left, bottom - top, size)
+    return _pad(resize(pixels, inner, box), size, background)
 
 
-def _centre_box(width, height, ratio):
-    """The largest centred box of a ratio, width / height, inside a picture."""
+def _centre_box(left, top, right, bottom, ratio):
+    """The largest centred box of a ratio, width / height, inside a box."""
+    width, height = right - left, bottom - top
     box_width, box_height = min(width, height * ratio), min(height, width / ratio)
-    left, top = (width - box_width) / 2, (height - box_height) / 2
-    return left, top, min(left + box_width, width), min(top + box_height, height)
+    across, down = (width - box_width) / 2, (height - box_height) / 2
+    return (
+        left + across, top + down,
+        min(left + across + box_width, right), min(top + down + box_height, bottom),
+    )
 
 
 def _inside(width, height, size):

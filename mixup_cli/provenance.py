@@ -9,13 +9,18 @@ from importlib import metadata
 
 import numpy as np
 
-from mixup_cli import __version__, tar
+from mixup_cli import __version__, remote, tar
 from mixup_cli.canvas import Canvas
 from mixup_cli.dataset import ReadOptions
 from mixup_cli.errors import InputError, MismatchError
 from mixup_cli.plan import PlanOptions
+from mixup_cli.png import COMPRESSIONS
 from mixup_cli.store import FORMATS, LAYOUTS, file_digest, read_record
 from mixup_cli.tables import label_mass, nearly_even
+
+
+# How labels were read, besides the reader's name: to repeat a run, it is needed.
+READ_AS = ("file_column", "label_column", "label_delimiter", "allow_empty", "follow_symlinks")
 
 
 @dataclass(frozen=True)
@@ -23,15 +28,16 @@ class Options:
     """What decides the bytes of a run.
 
     plan: how pairs and lam are drawn, or the path of a plan's CSV, "-" for standard input; canvas:
-    how sources become pixels; label_format: one of LABEL_FORMATS; read: how labels are read; format:
-    how a shard lies on disk, a key of FORMATS; layout: one of LAYOUTS, `classes` puts each file into
-    the folder of its dominant class.
+    how sources become pixels; label_format: one of LABEL_FORMATS; read: how labels are read;
+    compression: one of png.COMPRESSIONS; format: how a shard lies on disk, a key of FORMATS; layout:
+    one of LAYOUTS, `classes` puts each file into the folder of its dominant class.
     """
 
     plan: PlanOptions | str = PlanOptions()
     canvas: Canvas = Canvas()
     label_format: str = "auto"
     read: ReadOptions = ReadOptions()
+    compression: str = "fast"
     format: str = "folder"
     layout: str = "shards"
 
@@ -40,6 +46,8 @@ class Options:
             raise InputError(f"--layout {self.layout}: give one of {', '.join(LAYOUTS)}")
         if self.layout != "shards" and self.format != "folder":
             raise InputError(f"--layout {self.layout} needs --format folder: files to be laid out")
+        if self.compression not in COMPRESSIONS:
+            raise InputError(f"--compression {self.compression}: give one of {', '.join(COMPRESSIONS)}")
 
 
 def identity(dataset, plan, options):
@@ -53,17 +61,24 @@ def identity(dataset, plan, options):
     versions_now = versions(options.format)
     versions_now.pop("python")
     return {
-        **options_record(dataset, options), **versions_now, "classes": list(dataset.classes),
+        **options_record(dataset.reader, options), **versions_now, "classes": list(dataset.classes),
         "outputs": len(plan), "plan": digest.hexdigest(),
     }
 
 
 def source_states(dataset, hash_inputs):
     """(source, state) of every source: its size, and its time of change or its content."""
+    if dataset.states is not None and not hash_inputs:
+        yield from ((source, dataset.states[source]) for source in dataset.sources)
+        return
     for i, source in enumerate(dataset.sources):
         path = os.path.join(dataset.root, source)
         span = None if dataset.spans is None else dataset.spans[i].tolist()
         path = path if span is None else tar.file_of(path)
+        if dataset.states is not None:
+            data = remote.read(path, span)
+            yield source, (str(len(data)), hashlib.blake2b(data, digest_size=16).hexdigest())
+            continue
         try:
             status = os.stat(path)
             content = file_digest(path, span) if hash_inputs else str(status.st_mtime_ns)
@@ -72,10 +87,10 @@ def source_states(dataset, hash_inputs):
             yield source, ("", e.strerror)
 
 
-def completed_record(dataset, plan, options, out):
+def completed_record(dataset, plan, options, store):
     """The record of the run that is there, if it is this one."""
-    record = read_record(out)
-    now = {**options_record(dataset, options), "sources": len(dataset.sources), "planned": len(plan)}
+    record = read_record(store.out)
+    now = {**options_record(dataset.reader, options), "sources": len(dataset.sources), "planned": len(plan)}
     then = {**record["options"], **record["counts"]}
     different = [
         f"{name} {then.get(name)} then, {value} now"
@@ -83,7 +98,7 @@ def completed_record(dataset, plan, options, out):
     ]
     if different:
         raise MismatchError(
-            f"{out}: holds a complete run of other options: {'; '.join(different)}; choose"
+            f"{store.where}: holds a complete run of other options: {'; '.join(different)}; choose"
             " another output folder, or start again by --overwrite"
         )
     return record
@@ -93,7 +108,7 @@ def run_record(dataset, plan, options, rejects, kept):
     """What mixup.json holds. No time, no path, no number of workers: they decide no byte."""
     return {
         "command": "augment" if isinstance(options.plan, PlanOptions) else "render",
-        "options": options_record(dataset, options),
+        "options": options_record(dataset.reader, options),
         "versions": versions(options.format),
         "counts": {
             "classes": len(dataset.classes),
@@ -117,7 +132,7 @@ def run_record(dataset, plan, options, rejects, kept):
     }
 
 
-def options_record(dataset, options):
+def options_record(reader, options):
     made = isinstance(options.plan, PlanOptions)
     canvas = options.canvas
     return {
@@ -129,12 +144,51 @@ def options_record(dataset, options):
         "max_pixels": canvas.max_pixels,
         "format": options.format,
         "layout": options.layout,
+        "decode": canvas.decode,
+        "compression": options.compression,
         "label_format": options.label_format,
-        "reader": dataset.reader,
+        "reader": reader,
         "split": options.read.split,
         "include_class": list(options.read.include),
         "exclude_class": list(options.read.exclude),
+        "class_list": options.read.classes is not None,
+        **{name: getattr(options.read, name) for name in READ_AS},
     }
+
+
+def command_line(record):
+    """The arguments that repeat a run. A record has no path: IN stands for its input, OUT for a new
+    folder, LABELS, LIST and CLASSES for the files that --labels, --files-from and --classes named,
+    METADATA for the metadata.csv of this run, which is the plan of one by `render`.
+    """
+    options = dict(record["options"])
+    reader, made = options.pop("reader"), record["command"] == "augment"
+    arguments = ["mixup", record["command"], "IN", *([] if made else ["METADATA"]), "OUT"]
+    files = {"list": ["--files-from", "LIST"], "csv": ["--labels", "LABELS"]}
+    arguments += files.get(reader, ["--reader", reader])
+    if options.pop("class_list", False):
+        arguments += ["--classes", "CLASSES"]
+    if options.get("lam") is not None:
+        options.pop("alpha")  # they exclude one another, and so do these
+    if options.get("count") is not None:
+        options.pop("copies")
+    defaults = options_record(reader, Options())
+    for name, value in options.items():
+        if value != defaults.get(name) or name in ("alpha", "seed"):
+            arguments += _argument(name, value)
+    return arguments
+
+
+def _argument(name, value):
+    """An option of a record as it is typed."""
+    option = f"--{name.replace('_', '-')}"
+    if name in ("include_class", "exclude_class"):
+        return [f"{option}={one}" for one in value]
+    if isinstance(value, list):
+        value = ("x" if name == "size" else ",").join(map(str, value))
+    elif name == "max_pixels":
+        value = value / 1e6
+    return [option] if value is True else [f"{option}={value}"]
 
 
 def versions(format="folder"):

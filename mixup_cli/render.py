@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mixup_cli import tar
+from mixup_cli import remote, tar
 from mixup_cli.canvas import Canvas, match, prepare
-from mixup_cli.codec import decode, encode_pngs
+from mixup_cli.codec import decode
 from mixup_cli.errors import SourceError
 from mixup_cli.kernel import blend
-from mixup_cli.store import StagedShard
+from mixup_cli.png import encode_pngs
+from mixup_cli.store import stage_shard
 from mixup_cli.tables import ShardTables
 
 CACHE_BYTES = 64_000_000  # decoded sources a worker keeps
@@ -37,7 +38,7 @@ _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 class ShardJob:
     """The rows of a shard, self-contained: files (R,) names of the PNGs, sources (M,) paths below
     root, a and b (R,) int indices into sources, lam (R,) the weight of a; staging: the folder to
-    write into before the commit; sync: whether the commit reaches stable storage;
+    write into before the commit; sync: whether the commit reaches stable storage; compression: of PNGs;
     timeout: seconds for a source, after which the worker dies, 0 for any time; rejected: source ->
     reason, of those that are known to kill a worker; attempts: how often it was tried alone;
     format: a key of store.FORMATS; tables: what the rows of a format hold that embeds its labels;
@@ -55,6 +56,7 @@ class ShardJob:
     lam: np.ndarray
     staging: str
     sync: bool = True
+    compression: str = "fast"
     timeout: float = 0
     rejected: dict = field(default_factory=dict)
     attempts: int = 0
@@ -75,38 +77,82 @@ class ShardResult:
     decodes: int
 
 
+def most_bytes(max_pixels):
+    """The bytes that no source of so many pixels exceeds."""
+    return max_pixels * BYTES_A_PIXEL + HEADER_BYTES
+
+
+def _read_remote(url, span, most):
+    """Only what the store says of one file is that file's fault: not there, or not ours to read."""
+    try:
+        data = remote.read(url.replace(os.sep, "/"), span, most + 1)
+    except (FileNotFoundError, PermissionError) as e:
+        raise SourceError(f"cannot be read: {e.strerror}") from e
+    if len(data) > most:
+        raise SourceError(f"more than {most:,} bytes, which an image may have")
+    return data
+
+
 def read_source(path, max_pixels, span=None):
-    """The bytes of a source; span: its offset and size in the tar that path begins with. Raises SourceError for what is no regular file (a FIFO would block
-    for ever), or larger than max_pixels uncompressed in any format that we read; OSError if not the
-    source is at fault but this machine or a network."""
-    most = max_pixels * BYTES_A_PIXEL + HEADER_BYTES
+    """The bytes of a source; span: its offset and size in the tar that path begins with.
+
+    Raises SourceError for what is no regular file (a FIFO would block for ever), or larger than
+    max_pixels uncompressed in any format that we read; OSError if not the source is at fault but
+    this machine or a network."""
+    most = most_bytes(max_pixels)
     if span is not None:
         path = tar.file_of(path)
+    if remote.is_url(path):
+        return _read_remote(path, span, most)
     try:
-        with open(os.open(path, _OPEN), "rb") as file:
-            status = os.fstat(file.fileno())
+        # The system's own calls: of small images, a file object costs more than their decoding.
+        descriptor = os.open(path, _OPEN)
+        try:
+            status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise SourceError("not a regular file")
             offset, size = (0, status.st_size) if span is None else span
             if size > most:
                 raise SourceError(f"{size:,} bytes are more than an image may have, {most:,}")
             if offset:
-                file.seek(offset)
-                most = size
-            return file.read(most)
+                os.lseek(descriptor, offset, os.SEEK_SET)
+            return _read(descriptor, size)
+        finally:
+            os.close(descriptor)
     except OSError as e:
         if e.errno in _NOT_ITS_FAULT:
             raise OSError(e.errno, e.strerror, os.fspath(path)) from e
         raise SourceError(f"cannot be read: {e.strerror}") from e
 
 
+def _read(descriptor, size):
+    """All of a file of `size` bytes; a call may return less than it was asked for."""
+    data = os.read(descriptor, size)
+    while len(data) < size and (more := os.read(descriptor, size - len(data))):
+        data += more
+    return data
+
+
+def reading_ahead(job):
+    """A context in which the sources of a shard are fetched before they are needed, from a URL."""
+    if not remote.is_url(job.root):
+        return contextlib.nullcontext()
+    order = dict.fromkeys(np.stack([job.a, job.b], axis=1).ravel().tolist())
+    spans = [None] * len(job.sources) if job.spans is None else [tuple(s) for s in job.spans.tolist()]
+    wanted = [(remote.join(job.root, job.sources[i]), spans[i]) for i in order]
+    if job.spans is not None:
+        wanted = [(tar.file_of(url), span) for url, span in wanted]
+    return remote.reading_ahead(wanted, most_bytes(job.canvas.max_pixels) + 1)
+
+
 def render_shard(job):
-    """Render a shard into the staging folder and commit it."""
+    """Render a shard and commit it."""
     cache = SourceCache(job)
     dropped, num_bytes = set(range(len(job.files))), 0
     records = [None] * len(job.files) if job.tables is None else job.tables.records()
     classes = () if job.tables is None else job.tables.dataset.classes
-    with StagedShard(job.out, job.staging, job.folder, job.sync, job.format, classes, records[0]) as shard:
+    place = job.out, job.staging, job.folder, job.sync, job.format, classes, records[0]
+    with reading_ahead(job), stage_shard(*place) as shard:
         for row, png in render_rows(job, cache):
             shard.write(job.files[row], png, records[row])
             dropped.discard(row)
@@ -119,7 +165,7 @@ def render_shard(job):
 def render_rows(job, cache):
     """Yield (position, PNG bytes) of every row whose two sources can be used, in order."""
     for rows, images in blend_rows(job, cache):
-        yield from zip(rows, encode_pngs(images), strict=True)
+        yield from zip(rows, encode_pngs(images, job.compression), strict=True)
 
 
 def blend_rows(job, cache):
@@ -149,23 +195,17 @@ def _blend_block(block, lam):
 def load_source(job_and_name):
     """The prepared pixels of one source of a shard. Raises SourceError if it cannot be used."""
     job, name = job_and_name
-    with _deadline(job.timeout):
-        span = None if job.spans is None else job.spans[job.sources.index(name)].tolist()
-        data = read_source(os.path.join(job.root, name), job.canvas.max_pixels, span)
-        return prepare(decode(data, job.canvas.max_pixels), job.canvas)
-
-
-@contextlib.contextmanager
-def _deadline(seconds):
-    """Let the system end this process if its block takes longer, in whatever loop it hangs."""
-    if not seconds or not hasattr(signal, "setitimer"):  # Windows has no such timer
-        yield
-        return
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    timed = job.timeout and not remote.is_url(job.root) and hasattr(signal, "setitimer")  # Windows has no such timer
+    if timed:  # the system ends this process if it takes longer, in whatever loop it hangs
+        signal.setitimer(signal.ITIMER_REAL, job.timeout)
     try:
-        yield
+        canvas = job.canvas
+        span = None if job.spans is None else job.spans[job.sources.index(name)].tolist()
+        data = read_source(os.path.join(job.root, name), canvas.max_pixels, span)
+        return prepare(decode(data, canvas.max_pixels, canvas.least_scale), canvas)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        if timed:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 class SourceCache:

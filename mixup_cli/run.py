@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mixup_cli import engine
+from mixup_cli import engine, remote
 from mixup_cli.dataset import read_dataset
 from mixup_cli.errors import InputError, RejectedError, StoppedError, describe
 from mixup_cli.plan import PlanOptions, csv_rows, header, make_plan, read_plan
 from mixup_cli.provenance import Options, completed_record, identity, run_record, source_states
 from mixup_cli.render import ShardJob, SourceCache, load_source, render_rows, render_shard
-from mixup_cli.store import FORMATS, Pipe, Store, class_folders
+from mixup_cli.store import FORMATS, Pipe, class_folders, open_store
 from mixup_cli.surroundings import surroundings
 from mixup_cli.tables import ShardTables, is_wide, label_header, label_rows, placed
 
@@ -69,7 +69,8 @@ def augment(source, out, options=Options(), *, progress=lambda done, total: None
     Raises a MixupError with where, what and what to do.
     """
     run = Run(**run)
-    return run_in(Store(out, run.part, options.format), source, options, run, progress)
+    with open_store(remote.plain(out), run.part, options.format) as store:
+        return _run_in(store, remote.plain(source), options, run, progress)
 
 
 def augment_to_pipe(source, file, options=Options(), *, progress=lambda done, total: None, **run):
@@ -84,16 +85,17 @@ def augment_to_pipe(source, file, options=Options(), *, progress=lambda done, to
         raise InputError(f"--layout {options.layout} is no order for a pipe; give an output folder")
     with tempfile.TemporaryDirectory(prefix="mixup-") as folder:
         store = Pipe(os.path.join(folder, "out"), file, options.format)
-        record = run_in(store, source, options, run, progress)
+        record = _run_in(store, remote.plain(source), options, run, progress)
         return {**record, "rejects": store.rejects}
 
 
-def run_in(store, source, options, run, progress):
-    """augment, into a Store."""
-    out = store.out
+def _run_in(store, source, options, run, progress):
+    out = store.where
+    if options.layout != "shards" and remote.is_url(out):
+        raise InputError(f"--layout {options.layout} needs links between files; give a local output folder")
     dataset, plan = check_and_plan(source, store, options, run)
     if store.is_complete() and run.continues:
-        record = completed_record(dataset, plan, options, store.out)
+        record = completed_record(dataset, plan, options, store)
         store.tidy()
         return record
     try:
@@ -106,8 +108,7 @@ def run_in(store, source, options, run, progress):
             store.begin(identity(dataset, plan, options), source_states(dataset, run.hash_inputs))
             return _render(dataset, plan, store, options, run, workers, progress)
     except OSError as e:
-        again = "--resume" if run.part is None else "the same --part"
-        raise StoppedError(f"{describe(e, out)}, then run again with {again}") from e
+        raise StoppedError(f"{describe(e, out)}, then run again {store.again}") from e
 
 
 def check_and_plan(source, store, options, run):
@@ -115,9 +116,10 @@ def check_and_plan(source, store, options, run):
     try:
         store.check(source, run.overwrite, run.continues)
     except OSError as e:
-        raise InputError(f"{describe(e, store.out)} first") from e
+        raise InputError(f"{describe(e, store.where)} first") from e
     dataset, plan = read_and_plan(source, options)
-    if source is None:  # a list of files, anywhere: none of them may lie in the output folder
+    # A list has files from anywhere: none of them may lie in the output folder.
+    if source is None and not remote.is_url(store.where):
         out = os.path.join(os.path.realpath(store.out), "")
         for name in dataset.sources:
             if os.path.realpath(dataset.root / name).startswith(out):
@@ -175,13 +177,14 @@ def _render(dataset, plan, store, options, run, workers, progress):
         workers, render_shard, _as_store_keeps_up(shard_jobs, store), recover=_without_deadly_sources,
         on_wait=lambda: progress(done + store.staged(), total),
     )
-    for result in results:
-        done += len(plan.rows(result.shard))
-        store.rendered(result.shard, plan.folder(result.shard))
-        progress(done, total)
-        dropped[result.shard] = result.dropped
-        rejects |= result.rejects
-        _stop_at_first(rejects, run.on_error)
+    with contextlib.closing(results):  # no worker goes on when this one cannot
+        for result in results:
+            done += len(plan.rows(result.shard))
+            store.rendered(result.shard, plan.folder(result.shard))
+            progress(done, total)
+            dropped[result.shard] = result.dropped
+            rejects |= result.rejects
+            _stop_at_first(rejects, run.on_error)
     if run.part is not None:
         return {
             "part": "{}/{}".format(*run.part),
@@ -205,7 +208,9 @@ def _as_store_keeps_up(jobs, store):
 
 def _anywhere(job):
     """A job with absolute paths, for a worker that has another working directory."""
-    out, root, staging = map(os.path.abspath, (job.out, job.root, job.staging))
+    out, root, staging = (
+        path if remote.is_url(path) else os.path.abspath(path) for path in (job.out, job.root, job.staging)
+    )
     return replace(job, out=out, root=root, staging=staging)
 
 
@@ -250,7 +255,7 @@ def shard_job(dataset, plan, shard, store, options):
         tables = ShardTables(dataset.part(used), plan.part(shard, index), wide)
     return ShardJob(
         shard=shard,
-        out=os.fspath(store.out),
+        out=os.fspath(store.where),
         folder=plan.folder(shard),
         root=os.fspath(dataset.root),
         canvas=options.canvas,
@@ -260,6 +265,7 @@ def shard_job(dataset, plan, shard, store, options):
         b=index[len(rows) :],
         lam=plan.lam[part],
         staging=os.fspath(store.staging),
+        compression=options.compression,
         format=options.format,
         tables=tables,
         spans=None if dataset.spans is None else dataset.spans[used],
@@ -312,8 +318,12 @@ def dry_run(source, out, options=Options(), **run):
 
     The disk is estimated from SAMPLE_ROWS outputs, rendered in memory, in whole disk blocks.
     """
-    store = Store(out, format=options.format)
-    dataset, plan = check_and_plan(source, store, options, Run(**run))
+    with open_store(remote.plain(out), format=options.format) as store:
+        return _look(store, remote.plain(source), options, Run(**run))
+
+
+def _look(store, source, options, run):
+    dataset, plan = check_and_plan(source, store, options, run)
     sizes, rejects = [], dict(dataset.unusable)
     for shard in np.unique(np.linspace(0, plan.num_shards - 1, SAMPLE_ROWS // 4).astype(int)):
         job = shard_job(dataset, plan, int(shard), store, options)

@@ -4,7 +4,7 @@ import os
 import uuid
 from dataclasses import dataclass
 
-from mixup_cli import tar
+from mixup_cli import remote, tar
 from mixup_cli.provenance import versions
 
 
@@ -24,22 +24,19 @@ class Surroundings:
 
     def __call__(self):
         try:
-            with open(self.token, encoding="ascii") as file:
-                seen = file.read() == self.text
+            seen = _read(self.token) == self.text.encode()
         except OSError:
             seen = False
         folder = os.path.dirname(os.path.dirname(self.token))
         if not seen:
             return f"does not see the output folder {folder}; share it with that machine"
         try:
-            with open(f"{self.token}-{uuid.uuid4().hex}", "xb") as file:
-                pass
-            os.unlink(file.name)
+            _write_and_remove(f"{self.token}-{uuid.uuid4().hex}")
         except OSError as e:
             return f"cannot write to the output folder {folder} ({e.strerror}); let it"
         for path, size in self.sources:
             try:
-                seen = os.stat(path).st_size == size
+                seen = _size(path) == size
             except OSError:
                 seen = False
             if not seen:
@@ -63,13 +60,35 @@ def surroundings(dataset, store):
     some = {dataset.sources[i] for i in (0, len(dataset.sources) // 2, -1)}
     sources = []
     for name in sorted(some):
-        path = os.path.abspath(os.path.join(dataset.root, name))
+        path = os.path.join(dataset.root, name)
         path = path if dataset.spans is None else tar.file_of(path)
+        path = path if remote.is_url(path) else os.path.abspath(path)
         try:
-            sources.append((path, os.stat(path).st_size))
+            sources.append((path, _size(path)))
         except OSError:  # it will be rejected, wherever that is found
             continue
-    token = os.path.abspath(store.token)
+    token = store.token if remote.is_url(store.token) else os.path.abspath(store.token)
     return Surroundings(
-        store.format, versions_of_bytes(store.format), tuple(sources), token, store.token.name
+        store.format, versions_of_bytes(store.format), tuple(sources), token, store.token_text
     )
+
+
+def _read(path):
+    if remote.is_url(path):
+        return remote.read(path)
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _size(path):
+    return remote.size(path) if remote.is_url(path) else os.stat(path).st_size
+
+
+def _write_and_remove(path):
+    if remote.is_url(path):
+        remote.write(path, b"")
+        remote.remove(path)
+    else:
+        with open(path, "xb"):
+            pass
+        os.unlink(path)

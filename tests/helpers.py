@@ -53,6 +53,16 @@ def run_measured(*command, **options):
         return result, 1024 * int(Path(folder, "peak").read_text())
 
 
+def run_without(modules, *arguments, **options):
+    """Run mixup as if some Python packages were not installed; stdout and stderr are bytes."""
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({list(modules)!r}));"
+        "from mixup_cli.cli import main; main()"
+    )
+    command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, timeout=300, **options)
+
+
 def tree(folder):
     """Every file below a folder: relative path -> bytes."""
     folder = Path(folder)

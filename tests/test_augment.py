@@ -1,6 +1,8 @@
 """Whole runs, judged by independent arithmetic on what they leave on disk."""
 
 import json
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -216,3 +218,41 @@ def test_a_source_is_decoded_once_in_its_shard(tmp_path):
         pngs = list(render_rows(job, short))
         assert short.decodes <= len(job.files) + copies
         assert pngs == list(render_rows(job, SourceCache(job)))
+
+
+def test_small_files_hold_the_same_pixels_and_are_verified(tmp_path):
+    from mixup_cli.verify import verify
+
+    source = write_dataset(tmp_path / "in")
+    sizes = {}
+    for name in ("fast", "small"):
+        out = tmp_path / name
+        record = augment(source, out, Options(compression=name), jobs=0)
+        assert record["options"]["compression"] == name
+        assert verify(out, source, jobs=0)["problems"] == []
+        sizes[name] = {p.name: read_output(p) for p in sorted(out.rglob("*.png"))}
+    assert sizes["fast"].keys() == sizes["small"].keys() and len(sizes["fast"]) == 8
+    for file, pixels in sizes["fast"].items():
+        np.testing.assert_array_equal(pixels, sizes["small"][file])
+    with pytest.raises(InputError, match="--compression tiny: give one of fast, small"):
+        Options(compression="tiny")
+
+
+@pytest.mark.parametrize("decode", ["scaled", "full"])
+def test_how_jpegs_are_decoded_is_known_to_render_and_verify(tmp_path, decode):
+    """The way is in mixup.json: a plan rendered again, and a check, take the same one."""
+    from mixup_cli.verify import verify
+
+    for k in range(4):
+        path = tmp_path / "in" / "ab"[k % 2] / f"{k}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(160, 200, 3, seed=k)).save(path, quality=95)
+    canvas = Canvas((16, 16), decode=decode)
+    augment(tmp_path / "in", tmp_path / "out", Options(canvas=canvas), jobs=0)
+    assert verify(tmp_path / "out", tmp_path / "in", jobs=0)["problems"] == []
+    other = Canvas((16, 16), decode={"scaled": "full", "full": "scaled"}[decode])
+    augment(tmp_path / "in", tmp_path / "other", Options(canvas=other), jobs=0)
+    command = [sys.executable, "-m", "mixup_cli", "render", "in", "out/metadata.csv", "again"]
+    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
+    pngs = [{k: v for k, v in tree(tmp_path / out).items() if k.endswith("png")} for out in ("out", "again", "other")]
+    assert pngs[0] == pngs[1] and pngs[0] != pngs[2]

@@ -1,9 +1,14 @@
+import io
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from helpers import noise
-from mixup_cli.canvas import Canvas, convert, fit, flatten, orient
+from mixup_cli.canvas import Canvas, convert, fit, flatten, orient, prepare
+from mixup_cli.codec import decode
 from mixup_cli.errors import InputError
 
 
@@ -47,7 +52,65 @@ def test_contain_keeps_everything_and_cover_fills():
     assert fit(pixels, (20, 20), "cover", (9, 9, 9)).max() == 0
 
 
-@pytest.mark.parametrize("arguments", [{"fit": "crop"}, {"mode": "CMYK"}, {"size": (0, 3)}])
+def smooth_jpeg(width, height, orientation):
+    """A picture of waves as a JPEG: a shift by a tenth of a pixel shows, decoding at a part does not."""
+    y, x = np.mgrid[:height, :width]
+    waves = [np.sin(x / 23 + k) + np.cos(y / 31 - k * k) for k in range(3)]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    Image.fromarray((127.5 + 60 * np.stack(waves, axis=2)).astype(np.uint8)).save(
+        file, "JPEG", quality=98, subsampling=0, exif=exif
+    )
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("how", ["cover", "contain", "stretch"])
+@pytest.mark.parametrize("size, part", [((60, 60), 2), ((20, 30), 4), ((12, 10), 8)])
+def test_a_scaled_jpeg_lies_where_a_whole_one_does(how, orientation, size, part):
+    data = smooth_jpeg(251, 333, orientation)
+    canvas = Canvas(size, how)
+    scaled = decode(data, least_scale=canvas.least_scale)
+    whole = decode(data)
+    if how != "contain":
+        assert scaled.pixels.shape[0] == -(-333 // part), "this size is meant to be decoded at a part"
+    error = np.abs(prepare(scaled, canvas).astype(int) - prepare(whole, canvas))
+    assert scaled.pixels.size < whole.pixels.size and error.max() <= 5 and error.mean() < 0.7
+
+
+def test_a_jpeg_is_decoded_whole_where_asked_for_or_needed():
+    data = smooth_jpeg(320, 240, 1)
+    for canvas in (Canvas((20, 20), decode="full"), Canvas(None), Canvas((200, 100))):
+        assert decode(data, least_scale=canvas.least_scale).pixels.shape == (240, 320, 3)
+
+
+@pytest.mark.skipif("MIXUP_TEST_DATA" not in os.environ, reason="MIXUP_TEST_DATA is not set")
+@pytest.mark.parametrize("size", [32, 64, 90])
+def test_scaled_photos_are_as_good_as_whole_ones(size):
+    """By PSNR: close to what decoding in full gives, and as near to a Lanczos resize, within 1 dB."""
+    canvas, against_full, lost = Canvas((size, size), mode="RGB"), [], []
+    for path in sorted(Path(os.environ["MIXUP_TEST_DATA"], "photos").rglob("*.JPEG")):
+        data = path.read_bytes()
+        scaled, whole = decode(data, least_scale=canvas.least_scale), decode(data)
+        if scaled.pixels.shape == whole.pixels.shape:
+            continue
+        scaled, whole = (prepare(picture, canvas) for picture in (scaled, whole))
+        with Image.open(path) as image:
+            best = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
+        against_full.append(psnr(scaled, whole))
+        lost.append(psnr(whole, best) - psnr(scaled, best))
+    assert len(against_full) > 100
+    assert min(against_full) > 36 and np.median(against_full) > 46
+    assert np.median(lost) < 0.9
+
+
+def psnr(a, b):
+    error = np.mean((np.asarray(a, float) - np.asarray(b, float)) ** 2)
+    return 10 * np.log10(255**2 / error)
+
+
+@pytest.mark.parametrize("arguments", [{"decode": "half"}, {"fit": "crop"}, {"mode": "CMYK"}, {"size": (0, 3)}])
 def test_refuses(arguments):
     with pytest.raises(InputError):
         Canvas(**arguments)

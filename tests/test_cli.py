@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from helpers import read_csv, tree, write_dataset
+from mixup_cli.cli import COMMANDS
 from mixup_cli.cli.progress import Progress
 
 
@@ -185,5 +186,5 @@ def test_help_version_and_start_up():
         "assert not {'numpy', 'PIL', 'tqdm'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    for arguments in ([], ["augment"], ["plan"], ["render"], ["verify"], ["inspect"]):
+    for arguments in ([], *([name] for name in COMMANDS)):
         assert all(len(line) <= 80 for line in mixup(*arguments, "--help").stdout.splitlines())

@@ -56,6 +56,11 @@ class Cluster:
             client.wait_for_workers(number, timeout=30)
 
     def end(self):
+        for process in self.processes[1:]:
+            process.terminate()  # or its semaphores would stay in /dev/shm
+        for process in self.processes[1:]:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
         for process in self.processes:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -1,19 +1,14 @@
 import io
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from helpers import noise
 from mixup_cli import codec
-from mixup_cli.codec import decode, encode_pngs
+from mixup_cli.codec import decode
 from mixup_cli.errors import SourceError
 
 
@@ -21,44 +16,6 @@ def saved(image, **options):
     buffer = io.BytesIO()
     image.save(buffer, **options)
     return buffer.getvalue()
-
-
-@settings(max_examples=80, deadline=None)
-@given(
-    shape=st.tuples(st.integers(1, 4), st.integers(1, 40), st.integers(1, 40)),
-    kind=st.sampled_from([(1, np.uint8), (3, np.uint8), (4, np.uint8), (1, np.uint16), (3, np.uint16)]),
-    seed=st.integers(0, 999),
-)
-def test_png_round_trip_in_opencv(shape, kind, seed):
-    channels, dtype = kind
-    block = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, (*shape, channels), dtype)
-    for image, png in zip(block, encode_pngs(block), strict=True):
-        read = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
-        read = read.reshape(*read.shape[:2], -1)
-        if channels >= 3:  # OpenCV's order is BGR
-            read = np.concatenate([read[..., 2::-1], read[..., 3:]], axis=2)
-        np.testing.assert_array_equal(read, image)
-
-
-@pytest.mark.parametrize("without_isal", [False, True])
-def test_png_reads_back_in_pillow(monkeypatch, without_isal):
-    if without_isal:
-        monkeypatch.setattr(codec, "isal_zlib", None)
-    for channels, dtype in [(1, np.uint8), (3, np.uint8), (4, np.uint8), (1, np.uint16)]:
-        pixels = noise(7, 5, channels, dtype=dtype)
-        png = encode_pngs(pixels.reshape(1, 7, 5, channels))[0]
-        with Image.open(io.BytesIO(png)) as image:
-            assert not image.info
-            np.testing.assert_array_equal(np.asarray(image), pixels)
-
-
-@pytest.mark.skipif(not shutil.which("pngcheck"), reason="pngcheck is not installed")
-def test_png_is_valid_by_pngcheck(tmp_path):
-    for channels, dtype in [(1, np.uint8), (3, np.uint8), (4, np.uint8), (1, np.uint16), (3, np.uint16)]:
-        png = encode_pngs(noise(33, 17, channels, dtype=dtype).reshape(1, 33, 17, channels))[0]
-        path = tmp_path / f"{channels}{np.dtype(dtype).name}.png"
-        path.write_bytes(png)
-        subprocess.run(["pngcheck", "-q", path], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
@@ -75,6 +32,41 @@ def test_jpeg_pixels_and_orientation_are_those_of_pillow(monkeypatch, mode, orie
     assert fast.orientation == slow.orientation == (orientation or 1)
 
 
+def scaled_to(scale):
+    return lambda width, height: scale
+
+
+@pytest.mark.parametrize("part", [2, 4, 8])
+@pytest.mark.parametrize("size", [(64, 64), (67, 93), (8, 8), (8, 500), (121, 9)])
+@pytest.mark.parametrize("mode, subsampling", [("L", -1), ("RGB", 0), ("RGB", 1), ("RGB", 2)])
+def test_scaled_jpeg_pixels_are_those_of_pillow(monkeypatch, mode, subsampling, size, part):
+    image = Image.fromarray(noise(size[1], size[0], len(mode)))
+    data = saved(image, format="JPEG", quality=90, subsampling=subsampling)
+    fast = decode(data, least_scale=scaled_to(1 / part))
+    monkeypatch.setattr(codec, "simplejpeg", None)
+    slow = decode(data, least_scale=scaled_to(1 / part))
+    np.testing.assert_array_equal(fast.pixels, slow.pixels)
+    assert fast.pixels.shape[:2] == (-(-size[1] // part), -(-size[0] // part))
+    assert fast.extent == slow.extent == (size[0] / part, size[1] / part)
+
+
+@pytest.mark.parametrize("scale, part", [(0.51, 1), (0.5, 2), (0.26, 2), (0.25, 4), (0.126, 4), (0.1, 8), (1, 1), (7, 1)])
+def test_a_jpeg_is_never_decoded_smaller_than_asked_for(scale, part):
+    asked = []
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = saved(Image.fromarray(noise(80, 160, 3)), format="JPEG", exif=exif)
+    picture = decode(data, least_scale=lambda *size: asked.append(size) or scale)
+    assert picture.pixels.shape == (80 // part, 160 // part, 3)
+    assert asked == [(80, 160)], "width and height of the upright picture"
+
+
+def test_other_formats_and_tiny_jpegs_are_decoded_whole():
+    for format, size in (("PNG", 64), ("WEBP", 64), ("TIFF", 64), ("JPEG", 7)):
+        picture = decode(saved(Image.fromarray(noise(size, size, 3)), format=format), least_scale=scaled_to(0.01))
+        assert picture.pixels.shape == (size, size, 3) and picture.extent == (size, size)
+
+
 @pytest.mark.skipif("MIXUP_TEST_DATA" not in os.environ, reason="MIXUP_TEST_DATA is not set")
 def test_jpeg_pixels_of_real_photos_are_those_of_pillow(monkeypatch):
     photos = sorted(Path(os.environ["MIXUP_TEST_DATA"], "photos").rglob("*.JPEG"))
@@ -83,6 +75,11 @@ def test_jpeg_pixels_of_real_photos_are_those_of_pillow(monkeypatch):
         with Image.open(path) as image:
             expected = np.asarray(image.convert("RGB") if image.mode != "L" else image)
         pixels = decode(path.read_bytes()).pixels
+        np.testing.assert_array_equal(pixels.reshape(expected.shape), expected)
+        with Image.open(path) as image:
+            image.draft(None, (image.width // 4, image.height // 4))
+            expected = np.asarray(image.convert("RGB") if image.mode != "L" else image)
+        pixels = decode(path.read_bytes(), least_scale=scaled_to(0.25)).pixels
         np.testing.assert_array_equal(pixels.reshape(expected.shape), expected)
 
 

@@ -7,34 +7,42 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mixup_cli"
-RENDER = {"errors", "tar", "kernel", "dataset", "plan", "codec", "canvas", "store"}
+RENDER = {"errors", "tar", "remote", "kernel", "dataset", "plan", "png", "codec", "canvas", "store"}
 MAY_IMPORT = {
     "__init__": {"api", "canvas", "dataset", "errors", "kernel", "loading", "plan", "provenance", "run"},
     "__main__": {"cli"},
     "errors": set(),
     "kernel": {"errors"},
-    "dataset": {"errors", "tar", "dataset"},
+    "dataset": {"errors", "tar", "remote", "dataset"},
     "plan": {"errors", "kernel", "dataset", "plan"},
     "tables": {"errors", "kernel", "dataset", "plan"},
     "tar": {"errors"},
-    "codec": {"errors"},
+    "remote": {"errors"},
+    "png": {"errors"},
+    "codec": {"errors", "png"},
     "canvas": {"errors", "codec"},
-    "store": {"errors", "tar", "store"},
+    "store": {"errors", "tar", "remote", "store"},
     "render": RENDER | {"tables"},
     "engine": {"errors", "engine"},
     "provenance": RENDER | {"tables", "__init__"},
-    "surroundings": {"tar", "provenance"},
+    "surroundings": {"tar", "remote", "provenance"},
     "run": RENDER | {"tables", "provenance", "surroundings", "render", "engine"},
     "api": {"dataset", "plan", "provenance", "run"},
     "loading": {"errors", "dataset", "store", "tables"},
     "inspect": RENDER | {"render", "engine"},
     "verify": RENDER | {"tables", "provenance", "render", "engine", "run"},
+    "draw": {"errors", "codec", "canvas"},
+    "alpha": {"errors", "draw"},
+    "preview": RENDER | {"tables", "render", "run", "draw"},
+    "report": RENDER | {"provenance", "draw", "alpha", "report", "__init__"},
     "cli": RENDER | {"tables", "provenance", "render", "engine", "run", "inspect", "verify",
-            "cli", "__init__"},
+            "preview", "alpha", "report", "cli", "__init__"},
 }
 ONLY_IN = {
-    "click": {"cli"}, "tqdm": {"cli"}, "simplejpeg": {"codec"}, "isal": {"codec"},
-    "PIL": {"codec"}, "distributed": {"engine"}, "pyarrow": {"store"}, "fcntl": {"store"}, "msvcrt": {"store"}, "tarfile": {"tar"}, "multiprocessing": {"engine"},
+    "click": {"cli"}, "tqdm": {"cli"}, "simplejpeg": {"codec"}, "isal": {"png"},
+    "distributed": {"engine"}, "fsspec": {"remote"}, "pyarrow": {"store"}, "tarfile": {"tar"},
+    "PIL": {"codec", "png", "draw"}, "matplotlib": {"report"}, "jinja2": {"report"},
+    "fcntl": {"store"}, "msvcrt": {"store"}, "multiprocessing": {"engine"},
 }
 
 
@@ -84,6 +92,8 @@ def test_every_room_has_its_line_in_the_table():
         ("render", "import click"),
         ("run", "from tqdm import tqdm"),
         ("canvas", "from PIL import Image"),
+        ("preview", "from PIL import Image"),
+        ("draw", "from mixup_cli.render import load_source"),
     ],
 )
 def test_a_forbidden_import_is_found(tmp_path, room, line):

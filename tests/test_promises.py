@@ -3,6 +3,7 @@
 import io
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -196,10 +197,13 @@ def colourful(tmp_path_factory):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset closes late
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_the_pixels_and_labels_are_those_of_float64(colourful, tmp_path, format):
+@pytest.mark.parametrize("policy", ["mixup", "remix"])
+def test_the_pixels_and_labels_are_those_of_float64(colourful, tmp_path, format, policy):
     out = tmp_path / "out"
-    augment(colourful, out, Options(PlanOptions(alpha=1.0, copies=3), format=format), jobs=0)
+    plan = PlanOptions(alpha=1.0, copies=3, label_policy=policy, kappa=1.0)
+    augment(colourful, out, Options(plan, format=format), jobs=0)
     rows = read_csv(out / "metadata.csv")
+    assert any(row.get("label_lam", row["lam"]) != row["lam"] for row in rows) == (policy == "remix")
     found = list(ROWS[format](out))
     assert [name for name, _, _ in found] == [row["file_name"] for row in rows]
     for row, (_, image, label) in zip(rows, found, strict=True):
@@ -210,6 +214,7 @@ def test_the_pixels_and_labels_are_those_of_float64(colourful, tmp_path, format)
         expected = reference_output(colourful / row["source_a"], colourful / row["source_b"], lam)
         assert np.abs(pixels.reshape(expected.shape) - expected).max() <= 0.5001
         wanted = dict.fromkeys("abcd", 0.0)
+        lam = float(row.get("label_lam", lam))
         wanted[row["label_a"]] += lam
         wanted[row["label_b"]] += 1 - lam
         assert label == pytest.approx(list(wanted.values()), abs=5e-7)
@@ -266,3 +271,31 @@ def test_labels_are_kept_when_an_output_is_the_input(colourful, tmp_path, format
     augment(tmp_path / "plain", tmp_path / "plain again", plain, jobs=0)
     assert (tmp_path / "again/labels.csv").read_bytes() == (tmp_path / "plain again/labels.csv").read_bytes()
     assert verify(tmp_path / "again", tmp_path / "mixed", ReadOptions(), jobs=0)["problems"] == []
+
+
+def test_a_shard_that_somebody_else_changed_stops_the_run_before_it_is_called_complete(source, tmp_path, format):
+    out = tmp_path / "out"
+    assert run(source, out, "--format", format, "--part", "1/3").returncode in (0, 3)
+    shard = sorted((out / "images").iterdir())[0]
+    with open(shard / "99999999.png" if format == "folder" else shard, "ab") as file:
+        file.write(b"x")
+    result = run(source, out, "--format", format, "--resume")
+    assert result.returncode == 4 and f"{shard}: " in result.stderr and "remove it" in result.stderr
+    assert not (out / "mixup.json").exists()
+    for path in [shard / "99999999.png"] if format == "folder" else [shard]:
+        path.unlink()
+    assert run(source, out, "--format", format, "--resume").returncode == 3
+    assert verify(out, jobs=0)["problems"] == []
+
+
+def test_a_report_shows_images_of_every_format(colourful, tmp_path, format):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'mixup-cli[report]'")
+    pytest.importorskip("jinja2", reason="jinja2 is not installed: pip install 'mixup-cli[report]'")
+    pages = []
+    for name in {"folder", format}:
+        augment(colourful, tmp_path / name, Options(format=name), jobs=0)
+        command = [*COMMAND[:-1], "report", tmp_path / name, "-o", "-"]
+        result = subprocess.run(command, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        pages.append(set(re.findall(r"data:image/png;base64,[\w+/=]+", result.stdout)))
+    assert pages[0] and all(page == pages[0] for page in pages)

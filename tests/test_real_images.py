@@ -30,7 +30,7 @@ needs_fashion = pytest.mark.skipif(
 @pytest.mark.parametrize("size, fit", [((224, 224), "cover"), ((96, 160), "contain"), (None, "cover")])
 def test_photos_are_within_half_a_grey_level(tmp_path, size, fit):
     source = Path(os.environ["MIXUP_TEST_DATA"], "photos")
-    augment(source, tmp_path / "out", Options(PlanOptions(alpha=1), canvas=Canvas(size, fit)))
+    augment(source, tmp_path / "out", Options(PlanOptions(alpha=1), canvas=Canvas(size, fit, decode="full")))
     assert_outputs_are_right(source, tmp_path / "out", 1e-4, size=size, fit=fit)
 
 
@@ -39,6 +39,15 @@ def test_small_images_are_within_half_a_grey_level(tmp_path):
     source = Path(os.environ["MIXUP_TEST_DATA"], "cifar")
     augment(source, tmp_path / "out", Options(PlanOptions(copies=2)))
     assert_outputs_are_right(source, tmp_path / "out", 1e-4)
+
+
+@needs_data
+def test_a_worker_needs_less_than_150_mb_at_224(tmp_path):
+    result, peak = run_measured(
+        sys.executable, "-m", "mixup_cli", "augment", Path(os.environ["MIXUP_TEST_DATA"], "photos"),
+        tmp_path / "out", "--size", "224", "--copies", "5", "--jobs", "2", "--quiet",
+    )
+    assert result.returncode == 0 and peak < 150e6, f"{peak:,} bytes"
 
 
 @pytest.fixture(scope="module")

@@ -111,7 +111,7 @@ def test_pixels_of_another_row_are_found_with_the_source_alone(run):
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGB16"])
 def test_one_grey_level_of_one_pixel_is_found(tmp_path, mode):
-    from mixup_cli.codec import encode_pngs
+    from mixup_cli.png import encode_pngs
 
     source = write_dataset(tmp_path / "in")
     out = tmp_path / "out"

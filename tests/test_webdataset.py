@@ -115,6 +115,14 @@ def test_a_reader_that_goes_stops_the_run(source, tmp_path):
     assert len(result.stdout) == 1000 and list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_behind_the_pipe(source):
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run([*COMMAND, source, "-", "--quiet"], stdout=full, stderr=subprocess.PIPE)
+    assert result.returncode == 4 and b"No space left on device" in result.stderr
+    assert b"from the start" in result.stderr and b"--resume" not in result.stderr
+
+
 def test_shards_that_finish_early_wait_for_their_turn_and_no_more_are_begun(source, tmp_path, monkeypatch):
     from mixup_cli import engine
     from mixup_cli.run import augment_to_pipe
@@ -249,7 +257,7 @@ def test_the_pixels_are_those_of_the_files_in_the_tar(tmp_path):
     """The same images as files and as members give the same outputs."""
     folder = write_dataset(tmp_path / "folder", per_class=10)
     members = []
-    for path in sorted(folder.rglob("*.png")):
+    for path in sorted(folder.rglob("*.png"), reverse=True):  # a tar has an order of its own
         key = path.relative_to(folder).with_suffix("").as_posix().replace("/", "-")
         members += [(f"{key}.png", path.read_bytes()), (f"{key}.cls", path.parent.name.encode())]
     write_tar(tmp_path / "tars/0.tar", members)

@@ -21,6 +21,9 @@ COMMANDS = {
     "render": "Render a plan, or the metadata.csv of an earlier run.",
     "verify": "Check that an output is what its run wrote.",
     "inspect": "Read every image; print what is there and what would go wrong.",
+    "preview": "Show two images at several lam, or rows of a plan, before a run.",
+    "report": "Write one page on a run: totals, charts, samples, how to repeat it.",
+    "alpha": "Show what alpha does: how strong outputs are mixed, how many are not.",
     "help": "Explain a topic: alpha, pairing, sizes, formats, resume, settings.",
 }
 EXIT_CODES = {

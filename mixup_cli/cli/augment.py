@@ -20,7 +20,7 @@ Examples:
 @read_options
 @canvas_options
 @output_options
-def command(paths, plan, read, canvas, label_format, format, layout, **flags):
+def command(paths, plan, read, canvas, label_format, compression, format, layout, **flags):
     """Blend the labelled images of IN in pairs and write PNGs and soft labels to OUT.
 
     IN holds a folder for each class, or images with a table of labels (--labels, or Hugging
@@ -31,4 +31,5 @@ def command(paths, plan, read, canvas, label_format, format, layout, **flags):
     from mixup_cli.provenance import Options
 
     source, out = in_and_out(paths, read, "IN and OUT, two folders")
-    write(source, out, Options(plan, canvas, label_format, read, format, layout), **flags)
+    options = Options(plan, canvas, label_format, read, compression, format, layout)
+    write(source, out, options, **flags)

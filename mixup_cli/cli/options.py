@@ -7,10 +7,11 @@ import re
 
 import click
 
-from mixup_cli.canvas import FITS, MODES, Canvas
+from mixup_cli.canvas import DECODES, FITS, MODES, Canvas
 from mixup_cli.cli.command import grouped
 from mixup_cli.dataset import READERS, ReadOptions
 from mixup_cli.plan import LABEL_POLICIES, PAIRS, PlanOptions
+from mixup_cli.png import COMPRESSIONS
 from mixup_cli.run import ON_ERROR
 from mixup_cli.store import FORMATS, LAYOUTS
 from mixup_cli.tables import LABEL_FORMATS
@@ -91,8 +92,14 @@ def _gathered(command, name, kind, title, options):
     return grouped(wrapped, title, options)
 
 
-def plan_options(command):
-    """What is mixed with what; the values come as one PlanOptions, `plan`."""
+LAM_OPTION = click.option(
+    "--lam", type=click.FloatRange(0, 1), metavar="X",
+    help="One fixed lam instead of --alpha, at most 6 decimals.",
+)
+
+
+def plan_options(command, lam=LAM_OPTION):
+    """What is mixed with what; the values come as one PlanOptions, `plan`. lam: the option --lam."""
     return _gathered(command, "plan", PlanOptions, "Pairs and weights", [
         click.option("--alpha", type=Alpha(), default=0.2, show_default=True,
                      help="lam ~ Beta(A, A), or Beta(A, B): 0 mixes nothing, 1 is uniform, more"
@@ -105,8 +112,7 @@ def plan_options(command):
                      help="Partners from anywhere, from the same class, or from another class."),
         click.option("--balance", is_flag=True,
                      help="Every class serves equally often as a, rare ones more often."),
-        click.option("--lam", type=click.FloatRange(0, 1), metavar="X",
-                     help="One fixed lam instead of --alpha, at most 6 decimals."),
+        lam,
         click.option("--min-mix", type=click.FloatRange(0, 0.5), default=0.0, metavar="M",
                      help="Draw lam until min(lam, 1 - lam) >= M."),
         click.option("--max-mix", type=click.FloatRange(0, 0.5, min_open=True), default=0.5,
@@ -178,6 +184,9 @@ def canvas_options(command):
                      help="Colour of the outputs; auto is the richer of the two."),
         click.option("--background", type=Colour(), default="white", show_default=True,
                      help="Colour under transparency and around contain."),
+        click.option("--decode", type=click.Choice(DECODES), default="scaled", show_default=True,
+                     help="scaled reads a JPEG at 1/2, 1/4 or 1/8 where that stays twice as large"
+                     " as --size asks for; full never."),
         max_pixels_option,
     ])
 
@@ -193,6 +202,8 @@ def output_options(command):
         click.option("--on-error", type=click.Choice(ON_ERROR), default="reject",
                      show_default=True, help="A source that cannot be used is named in rejects.csv:"
                      " exit 3 (reject), exit 0 (skip), or stop at the first (fail)."),
+        click.option("--report", is_flag=True, help="Write OUT/report.html too, a page on the run; needs"
+                     " matplotlib and jinja2 (mixup-cli[report])."),
         click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing."),
         click.option("--quiet", is_flag=True, help="No progress, no summary; errors only."),
         click.option("--json", "as_json", is_flag=True,
@@ -208,6 +219,9 @@ def output_options(command):
         click.option("--label-format", type=click.Choice(LABEL_FORMATS), default="auto",
                      show_default=True, help="A column for each class, or two classes and two"
                      " weights; auto is wide up to 256 classes."),
+        click.option("--compression", type=click.Choice(COMPRESSIONS), default="fast",
+                     show_default=True, help="small: smaller PNGs of the same pixels, several times"
+                     " slower."),
         click.option("--overwrite", is_flag=True, help="Replace an earlier run in OUT."),
         click.option("--resume", is_flag=True, help="Continue an unfinished run in OUT, or start."),
         click.option("--part", type=Part(), help="Render part I of N alone, for job arrays; --resume"
@@ -217,6 +231,12 @@ def output_options(command):
         click.option("--no-sync", "sync", is_flag=True, default=True, flag_value=False,
                      help="Do not wait for stable storage: a power cut may leave damaged images."),
     ])
+
+
+def picture_option(command):
+    """Where a picture goes."""
+    return click.option("-o", "--output", "out", metavar="FILE.png", type=click.Path(allow_dash=True),
+                        help="Write a PNG; - is stdout.")(command)
 
 
 def debug_option(command):

@@ -3,13 +3,11 @@
 import shutil
 import sys
 import time
-
-from tqdm import tqdm
+from datetime import timedelta
 
 from mixup_cli.cli import raise_received
 
 LINE_SECONDS = 10
-tqdm.monitor_interval = 0  # no monitor thread: worker processes are forked from this one
 
 
 class Progress:
@@ -40,6 +38,9 @@ class Progress:
     def _show(self, done, total):
         if self.stream.isatty():
             if self.bar is None:
+                from tqdm import tqdm  # nobody waits for it who shows no bar
+
+                tqdm.monitor_interval = 0  # no thread: worker processes are forked from this one
                 # In a terminal that gives no size tqdm draws nothing; shutil falls back to 80 x 24.
                 columns, rows = shutil.get_terminal_size()
                 self.bar = tqdm(
@@ -53,5 +54,5 @@ class Progress:
 
     def _line(self, done, total):
         rate = done / (time.monotonic() - self.started)
-        left = tqdm.format_interval((total - done) / rate) if rate else "?"
+        left = timedelta(seconds=round((total - done) / rate)) if rate else "?"
         return f"{done:,} of {total:,} images, {rate:,.0f} images/s, {left} left"

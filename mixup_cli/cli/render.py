@@ -21,7 +21,7 @@ Examples:
 @canvas_options
 @output_options
 @click.pass_context
-def command(ctx, paths, read, canvas, label_format, format, layout, **flags):
+def command(ctx, paths, read, canvas, label_format, compression, format, layout, **flags):
     """Render the rows of PLAN, a CSV, with the images of IN to OUT.
 
     PLAN is what mixup plan writes, or the metadata.csv of an earlier run, whose size and colour
@@ -33,7 +33,8 @@ def command(ctx, paths, read, canvas, label_format, format, layout, **flags):
 
     *paths, plan, out = in_and_out(paths, read, "IN, PLAN and OUT")
     canvas = _earlier_canvas(ctx, plan, canvas)
-    write(paths[0], out, Options(plan, canvas, label_format, read, format, layout), **flags)
+    options = Options(plan, canvas, label_format, read, compression, format, layout)
+    write(paths[0], out, options, **flags)
 
 
 def _earlier_canvas(ctx, plan, canvas):

@@ -22,6 +22,7 @@ one of their sources, at 1 some 0.4%; each run says its share.
   --max-mix M   lam is drawn again until min(lam, 1 - lam) <= M: one image
                 stays dominant
 
+  mixup alpha 0.1 0.2 1 8
   mixup augment photos/ mixed/ --alpha 0.4 --min-mix 0.05 --max-mix 0.4
   mixup augment photos/ half/ --lam 0.5
 """,

@@ -25,10 +25,12 @@ def in_and_out(paths, read, wanted):
     return paths
 
 
-def write(source, out, options, *, dry_run, quiet, as_json, **run):
+def write(source, out, options, *, dry_run, report, quiet, as_json, **run):
     """Run, and end with the exit code that the result deserves. run: fields of Run."""
     from mixup_cli.cli.progress import Progress
 
+    if report:
+        _check_report(out, run)
     if dry_run:
         record = look(source, out, options, **run)
     elif out == "-":
@@ -37,6 +39,10 @@ def write(source, out, options, *, dry_run, quiet, as_json, **run):
     else:
         with Progress(quiet) as progress:
             record = augment(source, out, options, progress=progress, **run)
+        if report:
+            from mixup_cli.report import write_report
+
+            write_report(out)
     if not quiet:
         with contextlib.suppress(OSError):  # whoever read stderr is gone, the job is done
             for line in summary(record, out):
@@ -65,6 +71,17 @@ def _write_pipe(source, options, quiet, as_json, run):
     for source, reason in record["rejects"].items():
         click.echo(f"Rejected: {one_line(source)}: {reason}", err=True)
     return record
+
+
+def _check_report(out, run):
+    """Refuse a report that could not be written, before any work."""
+    from mixup_cli.report import REPORT, check_report
+
+    if run["part"] is not None:
+        raise click.UsageError("--report: a part has none; give it with the --resume that finishes")
+    if out == "-" or "://" in out:
+        raise click.UsageError("--report: it is written into OUT, which must be a folder here")
+    check_report(os.path.join(out, REPORT))
 
 
 def summary(record, out):

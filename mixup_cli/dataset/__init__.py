@@ -3,12 +3,14 @@
 import os
 from pathlib import Path
 
+from mixup_cli import remote
 from mixup_cli.dataset.folder import read_files_from, read_folder
 from mixup_cli.dataset.model import (
     MILLION, Dataset, ReadOptions, parse_label, read_class_list, to_millionths, weight_text,
 )
 from mixup_cli.dataset.rows import Table, read_table
 from mixup_cli.dataset.shards import has_shards, read_webdataset
+from mixup_cli.dataset.skeleton import skeleton
 from mixup_cli.dataset.splits import choose_split
 from mixup_cli.dataset.table import METADATA, read_csv, read_imagefolder, read_mixup
 from mixup_cli.errors import InputError
@@ -52,7 +54,14 @@ def read_dataset(
         if options.files_from is None:
             raise InputError("no input folder; give one, or --files-from")
         root = Path()
-    root = Path(root)
+    root = remote.plain(root)
+    if remote.is_url(root):
+        with skeleton(os.fspath(root)) as (local, there):
+            return there(_read(local, options))
+    return _read(Path(root), options)
+
+
+def _read(root, options):
     if not root.exists():
         raise InputError(f"{root}: no such folder; give the folder that holds the images")
     if not root.is_dir():

@@ -66,7 +66,8 @@ class Dataset:
     label[label_start[i]:label_start[i + 1]] with weights in millionths that sum to 1,000,000.
     skipped: what the reader passed over, kind -> relative paths; unusable: source -> reason;
     reader: the key of READERS that read it; spans: None where each source is a file, else (N, 2)
-    int64, the offset and size of each in the tar whose path comes before it, a.tar/b.png.
+    int64, the offset and size of each in the tar whose path comes before it, a.tar/b.png;
+    states: source -> (size, what changes with its content) where root is a URL, else None.
     """
 
     root: Path
@@ -79,6 +80,7 @@ class Dataset:
     unusable: dict = field(default_factory=dict)
     reader: str = ""
     spans: np.ndarray | None = None
+    states: dict | None = None
 
     def labels_of(self, sources):
         """The labels of several sources, (R,) int, as (row, label, weight) int64 arrays."""

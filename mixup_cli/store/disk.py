@@ -16,6 +16,7 @@ except ImportError:  # Windows
     import msvcrt
 
 REMOVES_OPEN_FILES = fcntl is not None
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def lock(path, shared=False, wait=False):
@@ -59,6 +60,20 @@ def naming(path):
         raise OSError(e.errno, e.strerror, e.filename or os.fspath(path)) from e
 
 
+def write_file(path, data):
+    """Write a new file by the system's own calls: of small images, a file object takes longer."""
+    try:
+        descriptor = os.open(path, _NEW)
+        try:
+            written = os.write(descriptor, data)
+            while written < len(data):  # at a limit, a call writes a part, and the next one fails
+                written += os.write(descriptor, memoryview(data)[written:])
+        finally:
+            os.close(descriptor)
+    except OSError as e:
+        raise OSError(e.errno, e.strerror, path) from e
+
+
 @contextlib.contextmanager
 def replacing(path, partial):
     """A text file that appears under its name only when complete and on stable storage; until then
@@ -68,6 +83,27 @@ def replacing(path, partial):
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
+    sync_folder(path.parent)
+
+
+def replace_file(path, data):
+    """Write bytes as a file that appears whole under its name; a pipe or a device is written to."""
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        with naming(path), open(path, "wb") as file:
+            file.write(data)
+        return
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        with naming(path), open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
     sync_folder(path.parent)
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from mixup_cli.errors import InputError, MismatchError, StoppedError
 from mixup_cli.store import classes, disk
-from mixup_cli.store.formats import FORMATS, open_shard, require
+from mixup_cli.store.formats import FORMATS, require
 from mixup_cli.store.record import file_digest, sealed
 from mixup_cli.store.shard import WORK
 
 RUN, SOURCES = "run.json", "sources.csv"  # in WORK: what an unfinished run is
+REPORT, GENERATOR = "report.html", b'<meta name="generator" content="mixup-cli '
 TABLES = ("mixup.json", "metadata.csv", "labels.csv", "classes.txt", "rejects.csv", "shards.csv")
 OPTIONAL = ("rejects.csv", "shards.csv")  # only if a source was rejected, or shards are files
 _SHARD = re.compile(r"\d{5,}")
@@ -32,8 +33,9 @@ class Store:
     """
 
     def __init__(self, out, part=None, format="folder"):
-        self.out = Path(out)
+        self.out = self.where = Path(out)
         self.format = format
+        self.again = "with --resume" if part is None else "with the same --part"
         self.work = self.out / WORK
         self.part = part
         self.whose = "whole" if part is None else "{}-of-{}".format(*part)
@@ -63,17 +65,26 @@ class Store:
             raise InputError(
                 f"{self.out}: not empty, and not from an earlier run; choose a new output folder"
             )
-        if not overwrite and not resume:
-            state, way = "an unfinished", "--resume to continue it, or"
-            if self.is_complete():
-                state, way = "an earlier", ""
-            raise InputError(
-                f"{self.out}: holds {state} run; choose another output folder, or pass"
-                f" {way} --overwrite to replace that run".replace("  ", " ")
-            )
+        self._refuse_earlier(self.is_complete(), overwrite, resume)
         foreign = next(self._foreign(), None)
         if foreign:
             raise InputError(f"{foreign}: not from a run of mixup; move it away first")
+
+    def _refuse_earlier(self, complete, overwrite, resume):
+        if not overwrite and not resume:
+            state, way = "an unfinished", "--resume to continue it, or"
+            if complete:
+                state, way = "an earlier", ""
+            raise InputError(
+                f"{self.where}: holds {state} run; choose another output folder, or pass"
+                f" {way} --overwrite to replace that run".replace("  ", " ")
+            )
+
+    @staticmethod
+    def is_ours(name):
+        """Whether a path below images/ is one that a run of ours writes."""
+        folder, _, file = name.rpartition("/")
+        return bool(_SHARD.fullmatch(folder) and _PNG.fullmatch(file) or _FILE.fullmatch(name))
 
     def is_complete(self):
         """Whether a run was completed here."""
@@ -135,9 +146,10 @@ class Store:
     def showing(self):
         """A file `token` in the folder, which holds its own name, for workers elsewhere to find. If
         they do not, InputError, an empty run is not left behind."""
-        self.token = self.work / f"token-{uuid.uuid4().hex}"
+        self.token_text = f"token-{uuid.uuid4().hex}"
+        self.token = self.work / self.token_text
         try:
-            self.token.write_text(self.token.name, encoding="ascii")
+            self.token.write_text(self.token_text, encoding="ascii")
             yield
         except InputError:
             self._leave_unused()
@@ -155,6 +167,8 @@ class Store:
         """Remove what an earlier run left, what says that it is worth anything first."""
         for path in (self.work / RUN, *(self.out / name for name in TABLES)):
             path.unlink(missing_ok=True)
+        if is_report(self.out / REPORT):
+            (self.out / REPORT).unlink()
         # Staging first: without it, no worker that was left behind commits a shard any more.
         if (self.work / "staging").is_dir():
             shutil.rmtree((self.work / "staging").rename(self.work / f"left-{uuid.uuid4().hex[:8]}"))
@@ -190,12 +204,20 @@ class Store:
             if (self.work / RUN).exists():
                 self._compare(identity, sources)
                 return
-            with self._replacing(SOURCES, self.work) as file:
-                csv.writer(file, lineterminator="\n").writerows((s, *state) for s, state in sources)
-            with self._replacing(RUN, self.work) as file:
-                json.dump(identity, file, indent=2, ensure_ascii=False)
+            self._write_run(identity, sources)
         finally:
             os.close(lock)
+
+    def _write_run(self, identity, sources):
+        with self._replacing(SOURCES, self.work) as file:
+            csv.writer(file, lineterminator="\n").writerows((s, *state) for s, state in sources)
+        with self._replacing(RUN, self.work) as file:
+            json.dump(identity, file, indent=2, ensure_ascii=False)
+
+    def _sources_now(self):
+        """The sources that _write_run wrote."""
+        with open(self.work / SOURCES, encoding="utf-8", newline="") as file:
+            yield from ((source, tuple(state)) for source, *state in csv.reader(file))
 
     def _compare(self, identity, sources):
         found = json.loads((self.work / RUN).read_bytes())
@@ -205,14 +227,12 @@ class Store:
             if found.get(name) != value and name != "plan"
         ]
         if not different:
-            with open(self.work / SOURCES, encoding="utf-8", newline="") as file:
-                then = ((source, tuple(state)) for source, *state in csv.reader(file))
-                different = list(itertools.islice(_changes(then, sources), 5))
+            different = list(itertools.islice(_changes(self._sources_now(), sources), 5))
         if not different and found.get("plan") != identity["plan"]:
             different = ["the rows of the plan"]
         if different:
             raise MismatchError(
-                f"{self.out}: the run that is there differs: {'; '.join(different)}; resume it as it"
+                f"{self.where}: the run that is there differs: {'; '.join(different)}; resume it as it"
                 " was begun, or start again by --overwrite"
             )
 
@@ -227,9 +247,9 @@ class Store:
                 found[folder] = json.loads(report.read_bytes()) if report.exists() else {}
         return found
 
-    def shard(self, folder):
-        """The path of a committed shard."""
-        return self.out / "images" / f"{folder}{FORMATS[self.format].suffix}"
+    def shard_name(self, folder):
+        """The name of a shard under images/."""
+        return f"{folder}{FORMATS[self.format].suffix}"
 
     def rendered(self, shard, folder):
         """A shard was committed."""
@@ -239,16 +259,18 @@ class Store:
         return False
 
     def check_files(self, folder, number):
-        """Raise StoppedError unless a shard has as many images as it has rows."""
-        path = self.shard(folder)
-        try:
-            with open_shard(path, folder, self.format) as shard:
-                there = len(shard.names)
-        except InputError as e:
-            raise StoppedError(f"{e}; remove it and run again with --resume") from e
+        """Raise StoppedError unless a shard has as many images as it has rows, or, if it is a file,
+        as many bytes as were written."""
+        path, what = self.out / "images" / self.shard_name(folder), "rows"
+        if FORMATS[self.format].suffix:
+            report = json.loads((self.work / "reports" / f"{folder}.json").read_bytes())
+            there, number, what = os.path.getsize(path), report["bytes"], "bytes that were written"
+        else:
+            there = len(os.listdir(path))
         if there != number:
+            unit = "files" if what == "rows" else "bytes"
             raise StoppedError(
-                f"{path}: {there:,} files, but {number:,} rows; somebody else"
+                f"{path}: {there:,} {unit}, but {number:,} {what}; somebody else"
                 " writes there; remove it and run again with --resume"
             )
 
@@ -260,7 +282,7 @@ class Store:
         """shards.csv, for a format whose shards are files: their sizes and BLAKE2b digests."""
         if FORMATS[self.format].suffix:
             self.write_csv("shards.csv", ("shard", "bytes", "digest"), (
-                (f"images/{self.shard(folder).name}", report["bytes"], report["digest"])
+                (f"images/{self.shard_name(folder)}", report["bytes"], report["digest"])
                 for folder, report in self.committed().items()
             ))
 
@@ -297,6 +319,15 @@ class Store:
             self._locks = []
         shutil.rmtree(self.work)
         return json.loads(text)
+
+
+def is_report(path):
+    """Whether a file is a report of ours, as its head says."""
+    try:
+        with open(path, "rb") as file:
+            return GENERATOR in file.read(500)
+    except OSError:
+        return False
 
 
 def _nested(a, b):

@@ -1,13 +1,14 @@
 """How the rows of a shard lie on disk: an entry in FORMATS for each way.
 
 A writer is made with the path to write, the shard's folder name, the class names and a record such
-as the rows will have; it has add(name, png, record), close(sync), drop() if it was not closed, and num_bytes, digest: None where
-each file is a row of its own.
+as the rows will have; it has add(name, png, record), close(sync), drop() if it was not closed, and
+num_bytes, digest: None where each file is a row of its own.
 A reader is made with the path and that name; it has names, read(name) and record(name), what the
 writer was given, and close().
 """
 
 import contextlib
+import errno
 import importlib.util
 import json
 import os
@@ -21,6 +22,7 @@ from mixup_cli.store import disk
 from mixup_cli.store.hashed import HashedFile
 from mixup_cli.store.parquet import ParquetReader, ParquetWriter
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 CLASSES = "__classes__"  # in a tar; readers of WebDataset and Hugging Face pass over such names
 
 
@@ -42,13 +44,11 @@ class FolderWriter:
     digest = num_bytes = None
 
     def __init__(self, path, folder, classes, like):
-        self.path = path
         path.mkdir()
+        self.prefix = os.path.join(path, "")
 
     def add(self, name, png, record):
-        path = os.path.join(self.path, name)
-        with disk.naming(path), open(path, "wb") as file:
-            file.write(png)
+        disk.write_file(f"{self.prefix}{name}", png)
 
     def close(self, sync):
         """The folder is synced as one by whoever opened it first."""
@@ -76,7 +76,7 @@ class TarWriter:
         self.out.write(tar.member(CLASSES, "".join(f"{name}\n" for name in classes).encode()))
 
     def add(self, name, png, record):
-        text = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+        text = _ENCODE(record).encode()
         stem = self.prefix + name.removesuffix(".png")
         self.out.write(tar.member(f"{stem}.png", png) + tar.member(f"{stem}.json", text))
 
@@ -134,6 +134,16 @@ def require(format):
     for package in FORMATS[format].packages:
         if importlib.util.find_spec(package) is None:
             raise InputError(f"--format {format} needs {package}: pip install 'mixup-cli[{format}]'")
+
+
+def read_image(out, file, format):
+    """The bytes of the PNG that a row names, images/00000/00000000.png, wherever the format has it."""
+    _, folder, name = file.split("/")
+    path = Path(out, "images", f"{folder}{FORMATS[format].suffix}")
+    with open_shard(path, folder, format) as shard:
+        if name not in shard.names:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+        return shard.read(name)
 
 
 @contextlib.contextmanager

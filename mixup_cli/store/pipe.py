@@ -22,6 +22,7 @@ class Pipe(Store):
         if format not in FORMATS_PIPED:
             raise InputError(f"--format {format}: a pipe takes a tar; give {' or '.join(FORMATS_PIPED)}")
         super().__init__(out, format=format)
+        self.again = "from the start, as a pipe must be"
         self.file, self.waiting, self.next, self.rejects = file, {}, 0, {}
 
     def check(self, source, overwrite=False, resume=False):
@@ -36,7 +37,7 @@ class Pipe(Store):
         while self.next in self.waiting:
             folder = self.waiting.pop(self.next)
             send = self._send_tar if self.format == "webdataset" else self._send_folder
-            send(folder, self.shard(folder))
+            send(folder, self.out / "images" / self.shard_name(folder))
             self.next += 1
 
     def _send_folder(self, folder, path):

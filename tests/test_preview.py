@@ -1,0 +1,300 @@
+"""Previews: the very pixels of a run, in a PNG and in a terminal, and nothing else opened."""
+
+import io
+import os
+import re
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image, ImageChops
+
+from helpers import noise, read_csv, reference_output, run_without, write_dataset
+from mixup_cli import draw, preview
+from mixup_cli.run import augment
+from mixup_cli.canvas import Canvas
+from mixup_cli.draw import FILL, LINE, Sheet, columns_of, fitting, visible
+from mixup_cli.errors import InputError
+from mixup_cli.plan import PlanOptions, make_plan
+from mixup_cli.provenance import Options
+
+LEFT, TOP = preview.GAP, 2 * preview.GAP + preview.TITLE  # of the first picture
+HOSTILE = (
+    "<script>", '"quo\'te" & $x^2$', "שלום", "مرحبا", "猫と犬", "evil\u202etxt", "😀", "Größe", "a" * 90,
+)
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Two photos' worth of noise, of unlike sizes and colours."""
+    Image.fromarray(noise(64, 64, 3, seed=1)).save(tmp_path / "a.png")
+    Image.fromarray(noise(80, 64, 1, seed=2)).save(tmp_path / "b.png")
+    return tmp_path / "a.png", tmp_path / "b.png"
+
+
+def picture(data):
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def test_the_grid_is_blended_right(pair):
+    """64 pixels are shown fourfold; each of the nine is the float64 blend, rounded."""
+    shown = preview.grid(*pair, preview.TUTORIAL_LAMS, Canvas())
+    sheet = picture(preview.png(shown))
+    row_height = 256 + 4 + 2 * (preview.TEXT + 4) + preview.GAP
+    for k, lam in enumerate(preview.TUTORIAL_LAMS):
+        left, top = LEFT + k % 3 * (256 + preview.GAP), TOP + k // 3 * row_height
+        cell = sheet[top : top + 256, left : left + 256]
+        expected = reference_output(*pair, lam, size=(64, 64))
+        for y, x in ((0, 0), (3, 3), (1, 2)):  # every pixel is four by four
+            assert np.abs(cell[y::4, x::4] - expected).max() <= 0.5 + 1e-4
+        assert shown.rows[k // 3].cells[k % 3].lines[0] == f"λ = {lam:g}"
+        assert shown.rows[k // 3].cells[k % 3].lines[1] == f"{lam:g} a + {1 - lam:.1f} b"
+
+
+def test_lam_of_ones_own(pair, tmp_path):
+    out = tmp_path / "grid.png"
+    result = run_without([], "preview", *pair, "--lam", "0,0.25,1", "--size", "32x64", "-o", out)
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+    sheet = picture(out.read_bytes())
+    width = 192 + preview.GAP  # a column has room for its caption
+    for k, lam in enumerate((0, 0.25, 1)):
+        left = LEFT + k * width + (192 - 128) // 2
+        cell = sheet[TOP : TOP + 256, left : left + 128]
+        assert np.abs(cell[::4, ::4] - reference_output(*pair, lam, size=(32, 64))).max() <= 0.5 + 1e-4
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("sheet") / "in", HOSTILE, 130, size=(12, 9))
+
+
+OPTIONS = Options(PlanOptions(alpha=1, copies=2, seed=4, include_originals=True), Canvas((16, 10)))
+
+
+@pytest.fixture(scope="module")
+def run(source, tmp_path_factory):
+    out = tmp_path_factory.mktemp("sheet") / "out"
+    augment(source, out, OPTIONS, jobs=0)
+    return out
+
+
+def test_a_sheet_shows_what_augment_writes(source, run):
+    """Row for row: the files, a and b as the run scaled them, the blend, the label."""
+    shown = preview.contact_sheet(source, OPTIONS, 40)
+    rows, labels = read_csv(run / "metadata.csv"), read_csv(run / "labels.csv")
+    chosen = np.unique(np.linspace(0, len(rows) - 1, 40).round().astype(int))
+    assert len(shown.rows) == 40 and len({row["file_name"][:12] for row in rows}) > 3  # several shards
+    originals = 0
+    for row, k in zip(shown.rows, chosen, strict=True):
+        wanted, label = rows[k], dict(labels[k])
+        assert f"images/{row.cells[-1].lines[1]}" == label.pop("file_name") == wanted["file_name"]
+        output = np.asarray(Image.open(run / wanted["file_name"]))
+        assert np.array_equal(row.cells[-1].pixels[::10, ::10], output)
+        assert dict(row.bars) == {name: float(w) for name, w in label.items() if float(w)}
+        if wanted["source_a"] == wanted["source_b"]:
+            originals += 1
+            continue
+        assert row.cells[-1].lines[0] == f"λ = {wanted['lam']}"
+        for cell, side in zip(row.cells[:2], "ab", strict=True):
+            path = source / wanted[f"source_{side}"]
+            assert cell.lines == (wanted[f"source_{side}"], wanted[f"label_{side}"])
+            expected = reference_output(path, path, 1, size=(16, 10))
+            assert np.abs(cell.pixels[::10, ::10] - expected).max() <= 0.5
+    assert 0 < originals < 40
+
+
+def test_bars_are_as_long_as_the_weights(source):
+    shown = preview.contact_sheet(source, OPTIONS, 12)
+    sheet, top = picture(preview.png(shown)), TOP
+    left = LEFT + 3 * (160 + preview.GAP)
+    for row in shown.rows:
+        for k, (_, weight) in enumerate(row.bars):
+            line = sheet[top + 2 * k * (preview.TEXT + 4) + preview.TEXT + 8, left:]
+            filled, empty = ((line == colour).all(axis=1).sum() for colour in (FILL, LINE))
+            assert abs(filled - weight * preview.BARS_WIDTH) <= 1
+            assert filled + empty == preview.BARS_WIDTH
+        top += preview._height(row) + preview.GAP
+
+
+def test_only_the_images_of_the_rows_are_opened(tmp_path):
+    """Of 3,000 files all but those that the rows need are no images at all."""
+    class_of = np.arange(3000) % 3
+    for k in range(3):
+        (tmp_path / "in" / str(k)).mkdir(parents=True)
+    files = sorted(f"{k}/{i:04d}.png" for i, k in enumerate(class_of))
+    plan = make_plan(np.array([int(name[0]) for name in files]))
+    chosen = np.linspace(0, 2999, 8).round().astype(int)
+    needed = {*plan.source_a[chosen].tolist(), *plan.source_b[chosen].tolist()}
+    for i, name in enumerate(files):
+        if i in needed:
+            Image.fromarray(noise(5, 6, 3, seed=i)).save(tmp_path / "in" / name)
+        else:
+            (tmp_path / "in" / name).write_bytes(b"no image")
+    shown = preview.contact_sheet(tmp_path / "in", Options(), 8)
+    assert shown.rejects == {} and len(shown.rows) == 8
+
+
+def test_an_image_that_cannot_be_used_is_named(tmp_path):
+    source = write_dataset(tmp_path / "in", per_class=3)
+    (source / "cat/1.png").write_bytes(b"no image")
+    result = run_without([], "preview", source, "-o", tmp_path / "sheet.png")
+    assert result.returncode == 3 and b"cat/1.png: not a JPEG" in result.stderr
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert image.size[0] > 600
+
+
+def test_pngs_of_every_mode_can_be_shown(tmp_path):
+    source = write_dataset(tmp_path / "in")
+    for mode in ("L", "L16", "RGB", "RGB16", "RGBA"):
+        shown = preview.contact_sheet(source, Options(canvas=Canvas(mode=mode)), 2)
+        assert all(c.pixels.dtype == np.uint8 and c.pixels.shape[2] == 3 for c in shown.rows[0].cells)
+
+
+def in_terminal(*arguments, columns=90):
+    """Run mixup in a real pseudo-terminal: exit code, and what it printed."""
+    pty = pytest.importorskip("pty")
+    import fcntl
+    import struct
+    import termios
+
+    child, terminal = pty.fork()
+    if child == 0:
+        # readline, which pytest loads, sets COLUMNS behind Python's back.
+        environment = {k: v for k, v in os.environ.items() if k != "COLUMNS"} | {"TERM": "xterm"}
+        command = [sys.executable, "-W", "error", "-m", "mixup_cli", *map(str, arguments)]
+        os.execve(sys.executable, command, environment)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 40, columns, 0, 0))
+    printed = b""
+    while True:
+        try:
+            data = os.read(terminal, 1 << 16)
+        except OSError:  # Linux's way to say that the other end is closed
+            break
+        if not data:
+            break
+        printed += data
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), printed.decode()
+
+
+COLOURED = re.compile("\033\\[38;2;(\\d+);(\\d+);(\\d+);48;2;(\\d+);(\\d+);(\\d+)m▀")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_half_blocks_in_a_terminal(pair):
+    """The pixels, read back from the escape codes, are those of the blend scaled to the columns."""
+    code, printed = in_terminal("preview", *pair, "--lam", "0.25", columns=120)
+    assert code == 0 and "λ = 0.25" in printed and "0.25 a + 0.75 b" in printed
+    lines = [COLOURED.findall(line) for line in printed.splitlines()]
+    halves = np.array([line for line in lines if line], int).reshape(20, 40, 2, 3)
+    pixels = halves.transpose(0, 2, 1, 3).reshape(40, 40, 3)
+    expected = Image.fromarray(np.rint(reference_output(*pair, 0.25, size=(64, 64))).astype(np.uint8))
+    expected = expected.resize((256, 256), Image.Resampling.NEAREST)
+    difference = ImageChops.difference(
+        Image.fromarray(pixels.astype(np.uint8)), expected.resize((40, 40), Image.Resampling.BILINEAR)
+    )
+    assert np.asarray(difference).max() <= 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_densities_in_a_terminal():
+    code, printed = in_terminal("alpha", "1", columns=60)
+    lines = [COLOURED.findall(line) for line in printed.splitlines()]
+    lines = [line for line in lines if line]
+    assert code == 0 and len(lines) == 20 and {len(line) for line in lines} == {60}
+    pixels = np.array(lines, int).reshape(20, 60, 2, 3).transpose(0, 2, 1, 3).reshape(40, 60, 3)
+    rows = np.flatnonzero((pixels != 255).any(axis=2).all(axis=1))
+    assert abs(rows.mean() - 39 * (1 - 1 / 1.08)) < 1  # the flat density, 1, of 1.08 in all
+    assert "▬" in printed and "half and half" in printed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.slow
+def test_a_sheet_in_a_terminal(source):
+    code, printed = in_terminal("preview", source, "--rows", "12", "--size", "16x10", columns=70)
+    plain = re.sub("\033\\[[0-9;]*m", "", printed)
+    assert code == 0 and "λ = " in plain and "█" in plain
+    assert "\033[38;2;" in printed and "\u202e" not in plain
+    for line in plain.splitlines():
+        assert columns_of(line) <= 70
+    code, printed = in_terminal("preview", source, "-o", "-")
+    assert code == 2 and "would fill the terminal" in printed
+
+
+def test_without_a_terminal_a_file_is_asked_for(pair):
+    result = run_without([], "preview", *pair)
+    assert result.returncode == 2 and b"give -o FILE.png" in result.stderr and result.stdout == b""
+    result = run_without(["matplotlib", "jinja2", "tqdm"], "preview", *pair, "-o", "-")
+    assert result.returncode == 0 and picture(result.stdout).shape[1] == 4 * preview.GAP + 3 * 256
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["a.png"], "not a folder"),
+    (["a.png", "no.png"], "no.png: cannot be read"),
+    (["a.png", "b.png", "--alpha", "1"], "--alpha means nothing to two images"),
+    (["a.png", "b.png", "--rows", "3"], "--rows means nothing to two images"),
+    (["a.png", "b.png", "--lam", "0.5,1.2"], "0 to 1"),
+    (["in", "--lam", "0.5,0.6"], "one fixed lam"),
+    (["a.png", "b.png", "b.png"], "not 3 arguments"),
+    ([], "not 0 arguments"),
+])
+@pytest.mark.slow
+def test_wrong_usage(pair, tmp_path, arguments, words):
+    write_dataset(tmp_path / "in")
+    result = run_without([], "preview", *arguments, "-o", "new.png", cwd=tmp_path)
+    assert result.returncode == 2 and words in result.stderr.decode(), result.stderr
+    assert not (tmp_path / "new.png").exists()
+
+
+@pytest.mark.slow
+def test_no_input_is_written_over(pair, tmp_path):
+    write_dataset(tmp_path / "in")
+    for arguments in ((*pair, "-o", pair[0]), (tmp_path / "in", "-o", tmp_path / "in/cat/0.png")):
+        before = arguments[-1].read_bytes()
+        result = run_without([], "preview", *arguments)
+        assert result.returncode == 2 and b"lies in the input" in result.stderr
+        assert arguments[-1].read_bytes() == before
+
+
+def test_every_character_can_be_seen_or_is_spelled():
+    """No box for what no font has, no character that turns its neighbours around."""
+    for text in HOSTILE:
+        font, shown = fitting(text, 13)
+        missing = bytes(font.getmask("\U0010ffff"))
+        assert shown and all(c == " " or bytes(font.getmask(c)) != missing for c in shown)
+    assert fitting("evil\u202etxt\x1b", 13)[1] == visible("evil\u202etxt\x1b") == "evil\\u202etxt\\x1b"
+    assert fitting("Größe", 13)[1] in ("Größe", "Gr\\xf6\\xdfe")
+
+
+def test_where_no_font_is_installed(monkeypatch):
+    """Pillow's own font knows no Greek: what we write is spelled, names are escaped."""
+    monkeypatch.setattr(draw, "FONTS", ("no such font.ttf",))
+    monkeypatch.setattr(draw, "_matplotlib_font", lambda: ())
+    draw._fonts.cache_clear()
+    try:
+        assert fitting("λ = 0.3", 13)[1] == "lam = 0.3"
+        assert fitting("α → 0", 13)[1] == "alpha -> 0"
+        assert fitting("שלום", 13)[1].startswith("\\u05e9")
+    finally:
+        draw._fonts.cache_clear()
+
+
+def test_long_text_is_shortened_to_its_width():
+    for width in (20, 60, 200):
+        font, shown = fitting("a/very/long/path/of/a/file-0001.png", 13, width)
+        assert font.getlength(shown) <= width and "…" in shown
+    assert fitting("short", 13, 200)[1] == "short"
+
+
+def test_rectangles_are_exact():
+    sheet = Sheet(10, 6)
+    sheet.rectangle(2, 1, 5, 3, (1, 2, 3))
+    sheet.rectangle(4, 4, 4, 5, (1, 2, 3))  # empty
+    inside = (picture(sheet.png()) == (1, 2, 3)).all(axis=2)
+    assert np.argwhere(inside).tolist() == [[y, x] for y in (1, 2) for x in (2, 3, 4)]
+
+
+def test_a_grid_names_the_file_that_cannot_be_read(pair, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"x")
+    with pytest.raises(InputError, match="bad.png: not a JPEG"):
+        preview.grid(pair[0], tmp_path / "bad.png", (0.5,), Canvas())
