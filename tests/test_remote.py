@@ -146,6 +146,45 @@ def test_killed_and_resumed(small, s3, wholes, format):
     assert s3.tree(out) == wholes[format]
 
 
+@pytest.mark.parametrize("name", ["upload", "write", "create"])
+def test_killed_at_each_call_to_the_bucket(s3, small, wholes, monkeypatch, name):
+    """Before its first, second, … call and after it; then resumed."""
+    from mixup_cli import remote
+    from test_durability import Killed
+
+    for key, value in s3.env.items():
+        if key.startswith("AWS_"):
+            monkeypatch.setenv(key, value)
+    real, options = getattr(remote, name), Options(format="webdataset")
+    for fatal in range(1, 40):
+        for after in (False, True):
+            calls, out = 0, s3.new()
+
+            def deadly(*args):
+                nonlocal calls
+                calls += 1
+                if calls == fatal and not after:
+                    raise Killed
+                result = real(*args)
+                if calls == fatal:
+                    raise Killed
+                return result
+
+            ended = False
+            with monkeypatch.context() as patch:
+                patch.setattr(remote, name, deadly)
+                try:
+                    augment(small, out, options, jobs=0)
+                    ended = True
+                except Killed:
+                    pass
+            augment(small, out, options, jobs=0, resume=True)
+            assert s3.tree(out) == wholes["webdataset"], (name, fatal, after)
+        if ended:
+            break
+    assert fatal > 1 and ended
+
+
 def test_a_shard_without_its_mark_is_none(small, s3, wholes):
     """What a killed worker has uploaded, and what somebody else has put there."""
     out = s3.new()

@@ -78,6 +78,7 @@ def test_a_pipe_extracted_is_the_run_itself(source, whole, tmp_path):
     assert verify(tmp_path / "out0", source, jobs=0)["problems"] == []
 
 
+@pytest.mark.slow
 def test_a_pipe_of_samples_is_one_webdataset(source, tmp_path):
     first, second = (piped(source, "--format", "webdataset", "--jobs", jobs).stdout for jobs in "02")
     assert first == second
@@ -93,6 +94,7 @@ def test_a_pipe_of_samples_is_one_webdataset(source, tmp_path):
     assert len(read_dataset(tmp_path / "in").sources) == 399
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options, words", [
     (["--resume"], "written from the start"), (["--part", "1/2"], "written from the start"),
     (["--json"], "--json needs stdout too"), (["--format", "parquet"], "a pipe takes a tar"),
@@ -123,6 +125,7 @@ def test_a_full_disk_behind_the_pipe(source):
     assert b"from the start" in result.stderr and b"--resume" not in result.stderr
 
 
+@pytest.mark.slow
 def test_shards_that_finish_early_wait_for_their_turn_and_no_more_are_begun(source, tmp_path, monkeypatch):
     from mixup_cli import engine
     from mixup_cli.run import augment_to_pipe
@@ -268,6 +271,7 @@ def test_the_pixels_are_those_of_the_files_in_the_tar(tmp_path):
     assert verify(tmp_path / "b", tmp_path / "tars", jobs=0)["problems"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hash_inputs", [False, True])
 def test_a_tar_that_changed_is_refused(tmp_path, hash_inputs):
     path = write_tar(tmp_path / "in/0.tar", samples(200, lambda i: "ab"[i % 2]))

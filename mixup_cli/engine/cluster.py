@@ -9,6 +9,7 @@ import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
 
+from mixup_cli.engine.pool import keep_freed_memory
 from mixup_cli.errors import InputError, StoppedError
 
 LOCAL = "local"
@@ -174,6 +175,7 @@ def _quiet():
 def _probe(probe):
     if probe in _checked:
         return None
+    keep_freed_memory()  # as a worker of the pool does
     wrong = probe()
     if wrong is None:
         _checked.add(probe)

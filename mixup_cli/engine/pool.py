@@ -93,10 +93,10 @@ def _start_worker():
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     threading.Thread(target=_follow_parent, daemon=True).start()
-    _keep_freed_memory()
+    keep_freed_memory()
 
 
-def _keep_freed_memory():
+def keep_freed_memory():
     """Let glibc keep memory that is freed for the next image: to hand it back and fetch it again
     costs a page fault for each 4 kB, for small arrays more than the work that is done on them."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
