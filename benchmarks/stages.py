@@ -13,7 +13,8 @@ from pathlib import Path
 import click
 import measure
 
-from mixup_cli import augment, png, render
+from mixup_cli import png, render
+from mixup_cli import run as augment
 from mixup_cli.canvas import Canvas
 from mixup_cli.cli.options import Size
 from mixup_cli.plan import PlanOptions
