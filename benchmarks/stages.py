@@ -13,7 +13,8 @@ from pathlib import Path
 import click
 import measure
 
-from mixup_cli import augment, png, render
+from mixup_cli import png, render
+from mixup_cli import run as augment
 from mixup_cli.canvas import Canvas
 from mixup_cli.cli.options import Size
 from mixup_cli.plan import PlanOptions
@@ -70,7 +71,7 @@ def main(source, size, copies, shards, disk):
     dataset, plan = augment.read_and_plan(source, options)
     with tempfile.TemporaryDirectory(dir=disk) as folder, Store(Path(folder, "out")) as store:
         store.begin({}, iter(()))
-        jobs = [augment.shard_job(dataset, plan, k, store, options.canvas) for k in range(min(shards, plan.num_shards))]
+        jobs = [augment.shard_job(dataset, plan, k, store, options) for k in range(min(shards, plan.num_shards))]
         render.render_shard(replace(jobs[0], folder="99999"))  # warms the caches and does not count
         clock.seconds.clear(), clock.calls.clear()
         start = time.perf_counter()

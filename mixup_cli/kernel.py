@@ -1,18 +1,31 @@
 """The arithmetic of mixup (Zhang et al. 2018, arXiv:1710.09412): numpy arrays in and out, no files."""
 
 import math
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+Pixel = TypeVar("Pixel", bound=np.generic)  # uint8, uint16 or float
+Weight = TypeVar("Weight", bound=np.floating[Any])
+
+FAR = 700.0  # log-odds beyond which lam is 0 or 1, and exp would overflow
 BAND_VALUES = 160_000  # blended at a time, twice in float32: an image of 224x224x3, in the CPU's cache
 MILLION = 1_000_000  # lam and label weights have 6 decimals: counted in millionths they are exact
 
 
-def sample_lam(rng, alpha, size, min_mix=0.0):
+def sample_lam(
+    rng: np.random.Generator,
+    alpha: float | tuple[float, float],
+    size: int | tuple[int, ...],
+    min_mix: float = 0.0,
+    max_mix: float = 0.5,
+) -> NDArray[np.float64]:
     """Draw `size` mixing weights lam ~ Beta(alpha, alpha), rounded to 6 decimals.
 
     rng: numpy.random.Generator; alpha: finite float >= 0, or a pair (A, B) for Beta(A, B);
-    size: int or shape; min_mix: 0 to 0.5, only lam with min(lam, 1 - lam) >= min_mix are drawn.
+    size: int or shape; min_mix, max_mix: 0 to 0.5, only lam with
+    min_mix <= min(lam, 1 - lam) <= max_mix are drawn.
     Returns float64 in [0, 1]. alpha = 0 gives ones: no mixing, plain training (the limit
     alpha -> 0 has lam in {0, 1}); alpha -> infinity tends to 1/2, the strongest mixing.
     Raises ValueError if alpha is negative or not finite, or no such lam exists.
@@ -23,53 +36,99 @@ def sample_lam(rng, alpha, size, min_mix=0.0):
         raise ValueError(f"alpha must be a finite number >= 0, or two > 0, not {alpha}")
     if not 0 <= min_mix <= 0.5:
         raise ValueError(f"min_mix must lie in 0 to 0.5, not {min_mix}")
+    if not 0 < max_mix <= 0.5:
+        raise ValueError(f"max_mix must lie above 0, up to 0.5, not {max_mix}")
     if a == 0:
         if min_mix:
             raise ValueError("alpha = 0 mixes nothing, so no lam reaches min_mix")
         return np.ones(size)
     # Beyond these bounds nothing changes within 6 decimals, but the sampler would over- or underflow.
     a, b = (min(max(x, 1e-12), 1e18) for x in (a, b))
-    if min_mix == 0:
+    if min_mix == 0 and max_mix == 0.5:
         lam = rng.beta(a, b, size)
         return np.round(lam, 6, out=lam if np.ndim(lam) else None)
-    least = math.ceil(min_mix * MILLION) / MILLION
+    least, most = math.ceil(min_mix * MILLION) / MILLION, math.floor(max_mix * MILLION) / MILLION
+    if least > most or most == 0:
+        raise ValueError(f"no lam of 6 decimals from min_mix {min_mix} to max_mix {max_mix}")
     if least == 0.5:
         return np.full(size, 0.5)
-    lam = _truncated_beta(rng, a, b, int(np.prod(size)), least)
-    return np.clip(np.round(lam, 6), least, 1 - least).reshape(size)
+    lam = _truncated_beta(rng, a, b, int(np.prod(size)), least, most)
+    clipped: NDArray[np.float64] = np.clip(np.round(lam, 6), least, 1 - least)
+    return clipped.reshape(size)
 
 
-def _truncated_beta(rng, a, b, size, least):
-    """Exact draws of Beta(a, b) given least <= lam <= 1 - least, by rejection.
+def _truncated_beta(
+    rng: np.random.Generator, a: float, b: float, size: int, least: float, most: float
+) -> NDArray[np.float64]:
+    """Exact draws of Beta(a, b) given least <= min(lam, 1 - lam) <= most, by rejection.
 
-    In t = log(lam / (1 - lam)) the density is log-concave, h(t) = a log(lam) + b log(1 - lam), and
-    lies below its tangent at its highest point. Under that tangent most draws are accepted, except
-    where the peak is narrow and inside: there the plain Beta is.
+    In t = log(lam / (1 - lam)) the density is log-concave, so over each span that is allowed it lies
+    below its tangent at the span's highest point. Under these tangents most draws are accepted,
+    except where the peak is narrow and inside a span, or next to one: there the plain Beta is.
     """
-    high = math.log((1 - least) / least)
-    top = min(max(math.log(a / b), -high), high)  # the peak, or the end next to it
-    at_top = 1 / (1 + math.exp(-top))
-    slope = a * (1 - at_top) - b * at_top if abs(top) == high else 0.0
-    spread = 1 / math.sqrt((a + b) * at_top * (1 - at_top))
+    high = math.log((1 - least) / least) if least else math.inf
+    low = math.log((1 - most) / most)
+    spans = [(-high, high)] if most == 0.5 else [(-high, -low), (low, high)]
+    tangents = [_Tangent(a, b, *span) for span in spans]
+    mode = math.log(a / b)
+    spread = math.sqrt((a + b) / a / b)  # of a normal distribution with that peak
+    plain = any(
+        (t.slope == 0 or len(spans) == 2 and abs(mode - t.top) < spread) and t.width > 3 * spread
+        for t in tangents
+    )
     drawn, missing = [], size
     while missing:
         count = missing + missing // 2 + 16
-        if slope == 0 and 2 * high > 3 * spread:
+        if plain:
             lam = rng.beta(a, b, count)
-            lam = lam[(lam >= least) & (lam <= 1 - least)]
+            mix = np.minimum(lam, 1 - lam)
+            lam = lam[(lam >= least) & (lam <= 1 - least) & (mix <= most)]
         else:
-            # Distance from the top: exponential, truncated to the width, 2 * high; or uniform.
-            u, rate = rng.random(count), abs(slope)
-            if rate * high < 1e-9:
-                t = high * (2 * u - 1)
-            else:
-                t = top + math.copysign(1, -top) * -np.log1p(u * np.expm1(-2 * rate * high)) / rate
-            gain = -a * np.log1p(np.exp(-t)) - b * np.log1p(np.exp(t))
-            most = -a * math.log1p(math.exp(-top)) - b * math.log1p(math.exp(top)) + slope * (t - top)
-            lam = 1 / (1 + np.exp(-t[np.log(rng.random(count)) <= gain - most]))
+            t, accepted = tangents[0].draw(rng, count)
+            if len(tangents) == 2:  # each as often as the area under it says
+                right, accepted_right = tangents[1].draw(rng, count)
+                more_left = tangents[0].log_area - tangents[1].log_area
+                share = 1 / (1 + math.exp(min(more_left, FAR)))
+                is_right = rng.random(count) < share
+                t = np.where(is_right, right, t)
+                accepted = np.where(is_right, accepted_right, accepted)
+            lam = 1 / (1 + np.exp(-np.clip(t[accepted], -FAR, FAR)))
         drawn.append(lam[:missing])
         missing -= len(drawn[-1])
     return np.concatenate(drawn) if drawn else np.empty(0)
+
+
+class _Tangent:
+    """The tangent to the log-density of Beta(a, b), h(t) = a log(lam) + b log(1 - lam) in
+    t = log(lam / (1 - lam)), at its highest point between low and high."""
+
+    def __init__(self, a: float, b: float, low: float, high: float) -> None:
+        self.a, self.b, self.low, self.high = a, b, low, high
+        self.width = high - low
+        self.top = min(max(math.log(a / b), low), high)  # the peak, or the end next to it
+        at_top = 1 / (1 + math.exp(-self.top))
+        self.slope = a * (1 - at_top) - b * at_top if self.top in (low, high) else 0.0
+        self.height = -a * math.log1p(math.exp(-self.top)) - b * math.log1p(math.exp(self.top))
+        rate = abs(self.slope)
+        self.flat = rate == 0 or rate * self.width / 2 < 1e-9
+        # A span of no width has as much as another such, its height apart.
+        area = (self.width or 1.0) if self.flat else -math.expm1(-rate * self.width) / rate
+        self.log_area = self.height + math.log(area)
+
+    def draw(
+        self, rng: np.random.Generator, count: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """(t, accepted): proposals under the tangent, and whether they lie under the density."""
+        u, rate = rng.random(count), abs(self.slope)
+        if self.flat:
+            t = (self.low + self.high) / 2 + self.width / 2 * (2 * u - 1)
+        else:  # the distance from the top: exponential, truncated to the width
+            inward = 1 if self.top == self.low else -1
+            t = self.top + inward * -np.log1p(u * np.expm1(-rate * self.width)) / rate
+        near = np.clip(t, -FAR, FAR)
+        gain = -self.a * np.log1p(np.exp(-near)) - self.b * np.log1p(np.exp(near))
+        gain += np.where(t < 0, self.a, -self.b) * (t - near)
+        return t, np.log(rng.random(count)) <= gain - (self.height + self.slope * (t - self.top))
 
 
 def remix_lam(lam, count_a, count_b, kappa=3.0, tau=0.5):
@@ -85,7 +144,7 @@ def remix_lam(lam, count_a, count_b, kappa=3.0, tau=0.5):
     return np.where(to_b, 0.0, np.where(to_a, 1.0, lam))
 
 
-def blend(a, b, lam):
+def blend(a: NDArray[Pixel], b: NDArray[Pixel], lam: ArrayLike) -> NDArray[Pixel]:
     """out = lam * a + (1 - lam) * b, sample by sample.
 
     a, b: (N, ...) of one shape and dtype, uint8, uint16 or float; lam: (N,) float in [0, 1].
@@ -133,7 +192,9 @@ def _blend_band(a, b, out, weight, scratch):
     np.copyto(out, mixed, casting="unsafe")
 
 
-def mixup(x, y, lam, index):
+def mixup(
+    x: NDArray[Pixel], y: NDArray[Weight], lam: ArrayLike, index: ArrayLike
+) -> tuple[NDArray[Pixel], NDArray[Weight]]:
     """Blend each sample with a partner: out = lam * x + (1 - lam) * x[index], labels alike.
 
     x: (N, H, W, C) uint8, uint16 or float; y: (N, K) float, rows sum to 1.
@@ -150,7 +211,14 @@ def mixup(x, y, lam, index):
     return blend(x, x[index], lam), blend(y, y[index], lam)
 
 
-def get_batch(x, y, step, batch_size, alpha=0.2, rng=None):
+def get_batch(
+    x: NDArray[Pixel],
+    y: NDArray[Weight],
+    step: int,
+    batch_size: int,
+    alpha: float | tuple[float, float] = 0.2,
+    rng: np.random.Generator | int | None = None,
+) -> tuple[NDArray[Pixel], NDArray[Weight]]:
     """Take the consecutive batch number `step` of a dataset and mix it within itself.
 
     x: (N, H, W, C) uint8, uint16 or float; y: (N, K) float, one-hot or soft; step: int >= 0;

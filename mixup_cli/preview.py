@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mixup_cli.augment import read_and_plan, shard_job
+from mixup_cli.run import read_and_plan, shard_job
 from mixup_cli.canvas import match, prepare
 from mixup_cli.codec import decode, resize
 from mixup_cli.dataset import MILLION, weight_text

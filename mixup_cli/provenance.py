@@ -15,8 +15,8 @@ from mixup_cli.dataset import ReadOptions
 from mixup_cli.errors import InputError, MismatchError
 from mixup_cli.plan import PlanOptions
 from mixup_cli.png import COMPRESSIONS
-from mixup_cli.store import FORMATS, file_digest, read_record
-from mixup_cli.tables import label_mass
+from mixup_cli.store import FORMATS, LAYOUTS, file_digest, read_record
+from mixup_cli.tables import label_mass, nearly_even
 
 
 # How labels were read, besides the reader's name: to repeat a run, it is needed.
@@ -29,7 +29,8 @@ class Options:
 
     plan: how pairs and lam are drawn, or the path of a plan's CSV, "-" for standard input; canvas:
     how sources become pixels; label_format: one of LABEL_FORMATS; read: how labels are read;
-    compression: one of png.COMPRESSIONS; format: how a shard lies on disk, a key of FORMATS.
+    compression: one of png.COMPRESSIONS; format: how a shard lies on disk, a key of FORMATS; layout:
+    one of LAYOUTS, `classes` puts each file into the folder of its dominant class.
     """
 
     plan: PlanOptions | str = PlanOptions()
@@ -38,8 +39,13 @@ class Options:
     read: ReadOptions = ReadOptions()
     compression: str = "fast"
     format: str = "folder"
+    layout: str = "shards"
 
     def __post_init__(self):
+        if self.layout not in LAYOUTS:
+            raise InputError(f"--layout {self.layout}: give one of {', '.join(LAYOUTS)}")
+        if self.layout != "shards" and self.format != "folder":
+            raise InputError(f"--layout {self.layout} needs --format folder: files to be laid out")
         if self.compression not in COMPRESSIONS:
             raise InputError(f"--compression {self.compression}: give one of {', '.join(COMPRESSIONS)}")
 
@@ -113,6 +119,7 @@ def run_record(dataset, plan, options, rejects, kept):
             "originals": int(np.count_nonzero(kept & ~plan.mixed)),
             "shards": plan.num_shards,
             "share_equal_to_source": round(plan.share_equal_to_source(), 4),
+            **({"nearly_even": nearly_even(dataset, plan, kept)} if options.layout == "classes" else {}),
             "skipped": {kind: len(paths) for kind, paths in dataset.skipped.items()},
         },
         "notes": list(plan.notes),
@@ -136,6 +143,7 @@ def options_record(reader, options):
         "background": "#%02x%02x%02x" % canvas.background,
         "max_pixels": canvas.max_pixels,
         "format": options.format,
+        "layout": options.layout,
         "decode": canvas.decode,
         "compression": options.compression,
         "label_format": options.label_format,

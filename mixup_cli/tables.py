@@ -1,6 +1,6 @@
 """The rows of labels.csv, what shards hold beside pixels, and what the labels of a plan add up to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from mixup_cli.kernel import mix_labels
 from mixup_cli.plan import LABEL_LAM, Plan, csv_rows, header
 
 LABEL_FORMATS = ("auto", "wide", "sparse")
+NEARLY_EVEN = 0.6  # of a label; with less, no class clearly dominates
 WIDE_CLASSES = 256  # above, `auto` writes sparse labels
 SPARSE_COLUMNS = ("class_a", "weight_a", "class_b", "weight_b")
 
@@ -34,7 +35,7 @@ def _weights_of_a(plan):
 
 def _wide_rows(dataset, plan, shard, rows):
     """file_name and a weight for each class."""
-    folder, table = plan.folder(shard), [["0.0"] * len(dataset.classes) for _ in rows]
+    table = [["0.0"] * len(dataset.classes) for _ in rows]
     labels_a, labels_b = (
         dataset.labels_of(source[rows]) for source in (plan.source_a, plan.source_b)
     )
@@ -42,20 +43,18 @@ def _wide_rows(dataset, plan, shard, rows):
     for row, label, weight in zip(*map(np.ndarray.tolist, mixed), strict=True):
         table[row][label] = weight_text(weight)
     for row, weights in zip(rows, table, strict=True):
-        yield [f"images/{folder}/{plan.file(row)}", *weights]
+        yield [plan.path(shard, row), *weights]
 
 
 def _sparse_rows(dataset, plan, shard, rows):
     """file_name, class_a, weight_a, class_b, weight_b; a pair of one class has all its weight in
     weight_a, and 0.0 in weight_b."""
-    folder = plan.folder(shard)
     weights = np.rint(_weights_of_a(plan)[rows] * MILLION).astype(int).tolist()
     for row, weight in zip(rows, weights, strict=True):
         a = dataset.label_text(int(plan.source_a[row]))
         b = dataset.label_text(int(plan.source_b[row]))
         weight = MILLION if a == b else weight
-        name = f"images/{folder}/{plan.file(row)}"
-        yield [name, a, weight_text(weight), b, weight_text(MILLION - weight)]
+        yield [plan.path(shard, row), a, weight_text(weight), b, weight_text(MILLION - weight)]
 
 
 @dataclass(frozen=True)
@@ -99,6 +98,31 @@ def soft_labels(dataset, plan, rows, wide):
         else:
             chosen = sorted(weights)
             yield {"classes": chosen, "weights": [weights[k] for k in chosen]}
+
+
+def dominant(dataset, plan, rows):
+    """(label, weight) of the heaviest class of each row, the first of equals: (R,) int indices, and
+    (R,) int millionths."""
+    labels_a, labels_b = (dataset.labels_of(source[rows]) for source in (plan.source_a, plan.source_b))
+    row, label, weight = mix_labels(labels_a, labels_b, _weights_of_a(plan)[rows])
+    order = np.lexsort((label, -weight, row))
+    first = order[np.searchsorted(row, np.arange(len(rows)))]
+    return label[first], weight[first]
+
+
+def placed(dataset, plan, folders):
+    """The plan with each row's file in the folder of its dominant class; folders: one for each."""
+    places = [dominant(dataset, plan, np.array(plan.rows(s)))[0] for s in range(plan.num_shards)]
+    return replace(plan, places=np.concatenate(places), place_names=folders)
+
+
+def nearly_even(dataset, plan, kept):
+    """How many of the rows kept have less than NEARLY_EVEN of their label in any one class."""
+    return sum(
+        int(np.count_nonzero(dominant(dataset, plan, rows)[1] < NEARLY_EVEN * MILLION))
+        for start, stop in zip(plan.shard_start[:-1], plan.shard_start[1:], strict=True)
+        if len(rows := start + np.flatnonzero(kept[start:stop]))
+    )
 
 
 def label_mass(dataset, plan, kept):

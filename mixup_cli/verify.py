@@ -1,5 +1,6 @@
 """Whether an output folder is what its run wrote: every file, every row, every sum."""
 
+import contextlib
 import itertools
 import os
 import tempfile
@@ -9,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from mixup_cli import engine, remote
-from mixup_cli.augment import shard_job
 from mixup_cli.canvas import Canvas
 from mixup_cli.codec import decode, holds, parse_colour
 from mixup_cli.dataset import (
@@ -17,11 +17,14 @@ from mixup_cli.dataset import (
     to_millionths,
 )
 from mixup_cli.errors import InputError, SourceError
-from mixup_cli.plan import COLUMNS, LABEL_LAM, numbered, read_plan
+from mixup_cli.plan import COLUMNS, LABEL_LAM, SHARD_ROWS, numbered, read_plan
 from mixup_cli.provenance import Options
 from mixup_cli.render import ShardJob, SourceCache, blend_rows, reading_ahead
-from mixup_cli.store import FORMATS, OPTIONAL, TABLES, Store, file_digest, open_shard, read_record, require
-from mixup_cli.tables import as_record, label_header, label_rows, soft_labels
+from mixup_cli.run import shard_job
+from mixup_cli.store import (
+    FORMATS, OPTIONAL, TABLES, Store, class_folders, file_digest, open_shard, read_record, require,
+)
+from mixup_cli.tables import as_record, dominant, label_header, label_rows, soft_labels
 
 ANY_SIZE = 1 << 40  # pixels: what a run has written may be read
 
@@ -30,7 +33,8 @@ ANY_SIZE = 1 << 40  # pixels: what a run has written may be read
 class Check:
     """A worker's job: the path and folder name of a shard, the files that its rows name, and the
     records that they must hold, where the format embeds them; digest: of a shard that is a file; how
-    to render the rows again, or None."""
+    to render the rows again, or None; layout: with `classes`, path is images/, and files are paths
+    below it."""
 
     path: str
     folder: str
@@ -39,6 +43,18 @@ class Check:
     records: list = ()
     digest: str | None = None
     render: ShardJob | None = None
+    layout: str = "shards"
+
+
+class _FilesBelow:
+    """A reader, as the formats have, of files by their paths; what else lies there is not its matter."""
+
+    def __init__(self, path, files):
+        self.path = path
+        self.names = [file for file in files if os.path.isfile(os.path.join(path, file))]
+
+    def read(self, name):
+        return Path(self.path, name).read_bytes()
 
 
 @dataclass(frozen=True)
@@ -91,7 +107,7 @@ def check_shard(check):
     try:
         with remote.local_copy(check.path) as path:
             changed = suffix and file_digest(path) != check.digest
-            with open_shard(path, check.folder, check.format) as shard:
+            with _opened(check, path) as shard:
                 problems = sorted(_problems(check, shard))
                 if changed:
                     problems.insert(0, (None, "not as the run wrote it: its digest does not hold"))
@@ -102,6 +118,12 @@ def check_shard(check):
     except InputError as e:
         problems = [(None, str(e))]
     return Checked(check.folder, len(check.files), 0, problems, suffix)
+
+
+def _opened(check, path):
+    if check.layout == "classes":
+        return contextlib.nullcontext(_FilesBelow(path, check.files))
+    return open_shard(path, check.folder, check.format)
 
 
 def _problems(check, shard):
@@ -126,18 +148,19 @@ def _problems(check, shard):
 def _compare(check, shard, sound):
     """Render the rows of a shard again: (file, problem) of those that hold other pixels."""
     job, rendered = check.render, set()
+    named = {file.rpartition("/")[2]: file for file in check.files}
     cache = SourceCache(job)
     with reading_ahead(job):
         for rows, images in blend_rows(job, cache):
             rendered.update(rows)
             for row, image in zip(rows, images, strict=True):
-                name = job.files[row]
+                name = named.get(job.files[row])
                 if name in sound and not holds(shard.read(name), image):
                     yield name, "its pixels are not those of its row"
     for row in set(range(len(job.files))) - rendered:
         sources = (job.sources[side[row]] for side in (job.a, job.b))
         source = next(source for source in sources if source in cache.rejects)
-        yield job.files[row], f"cannot be rendered again: {source}: {cache.rejects[source]}"
+        yield named.get(job.files[row], job.files[row]), f"cannot be rendered again: {source}: {cache.rejects[source]}"
 
 
 class _Verification:
@@ -147,12 +170,14 @@ class _Verification:
         self.out, self.where, self.problems = out, where, []
         self.outputs = self.files = self.rows = 0
         self.shards, self.all_rows_read = set(), False
+        self.named = {}  # by class: the folder's files that rows name
         self.dataset = self.plan = self.record = None
         try:
             self.record = read_record(out)
         except InputError as e:
             self.problems.append(("mixup.json", self._named(e)))
-        self.format = self.record["options"].get("format", "folder") if self.record else "folder"
+        options = self.record["options"] if self.record else {}
+        self.format, self.layout = options.get("format", "folder"), options.get("layout", "shards")
         for name in TABLES[1:]:
             self._check_digest(name)
 
@@ -201,6 +226,10 @@ class _Verification:
         store = Store(self.out, format=self.format)
         jobs, digests = self._render_jobs(store), {}
         try:
+            if self.layout == "classes":
+                yield from self._checks_by_class(store, jobs)
+                self.all_rows_read = True
+                return
             if FORMATS[store.format].suffix:
                 table = read_table(self.out / "shards.csv")
                 digests = {cells[0]: cells[-1] for _, cells in table.rows}
@@ -217,6 +246,19 @@ class _Verification:
             self.all_rows_read = True
         except InputError as e:
             self.problems.append(("metadata.csv, labels.csv", self._named(e)))
+
+    def _checks_by_class(self, store, jobs):
+        """Yield a Check of every thousand rows, whose files lie in the folders of their classes."""
+        rows = (name.removeprefix("images/") for name, _ in self._labelled_rows())
+        for shard in itertools.count():
+            files = list(itertools.islice(rows, SHARD_ROWS))
+            if not files:
+                return
+            for file in files:
+                folder, _, name = file.rpartition("/")
+                self.named.setdefault(folder, set()).add(name)
+            job = jobs(self.plan.folder(shard)) if self.plan and shard < self.plan.num_shards else None
+            yield Check(str(store.out / "images"), "", files, render=job, layout=self.layout)
 
     def _render_jobs(self, store):
         if self.plan is None:
@@ -237,14 +279,19 @@ class _Verification:
         ):
             raise InputError(f"{self.out}: the columns are not those of a run")
         embeds = FORMATS[self.format].embeds
-        expected = _Labels(metadata.header, classes, wide, embeds)
+        folders = class_folders(classes) if self.layout == "classes" else None
+        expected = _Labels(metadata.header, classes, wide, embeds, folders)
         pairs = itertools.zip_longest(metadata.rows, labels.rows)
         while block := list(itertools.islice(pairs, 1000)):
             if None in block[-1] or None in block[0]:
                 raise InputError(f"{self.out}: metadata.csv and labels.csv have not as many rows")
             wanted = expected.of(metadata, [row for row, _ in block])
-            for ((line, row), (label_line, cells)), (weights, label) in zip(block, wanted, strict=True):
+            for ((line, row), (label_line, cells)), (weights, label, folder) in zip(
+                block, wanted, strict=True
+            ):
                 self.rows += 1
+                if folder is not None and row[0].split("/")[1:-1] != [folder]:
+                    self.problems.append((row[0], f"not in the folder of its class, {folder}"))
                 if cells[0] != row[0]:
                     raise labels.fault(label_line, f"{cells[0]!r}, but line {line} of metadata.csv is"
                                        f" {row[0]!r}")
@@ -255,7 +302,7 @@ class _Verification:
                 yield row[0], as_record(metadata.header, row, label) if embeds else None
 
     def add(self, checked):
-        shard = f"images/{checked.folder}"
+        shard = f"images/{checked.folder}".rstrip("/")
         self.outputs += checked.rows
         self.files += checked.files
         self.problems += [
@@ -266,7 +313,10 @@ class _Verification:
     def report(self, source):
         """All that was found, for JSON."""
         for name in self._names() if self.all_rows_read else ():
-            if name not in self.shards:
+            if name in self.named and (self.out / "images" / name).is_dir():
+                for file in sorted(set(os.listdir(self.out / "images" / name)) - self.named[name]):
+                    self.problems.append((f"images/{name}/{file}", "no row names this file"))
+            elif name not in self.shards:
                 self.problems.append((f"images/{name}", "no row names a file in it"))
         if self.record and self.all_rows_read and self.rows != self.record["counts"]["outputs"]:
             self.problems.append(
@@ -305,15 +355,16 @@ def canvas_of(record):
 class _Labels:
     """The cells of labels.csv that rows of metadata.csv ask for."""
 
-    def __init__(self, header, classes, wide, embeds):
-        self.classes, self.wide, self.embeds = classes, wide, embeds
+    def __init__(self, header, classes, wide, embeds, folders):
+        self.classes, self.wide, self.embeds, self.folders = classes, wide, embeds, folders
         self.index = {name: k for k, name in enumerate(classes)}
         self.lam = header.index("lam")
         self.label_lam = header.index(LABEL_LAM) if LABEL_LAM in header else self.lam
         self.labels = header.index("label_a"), header.index("label_b")
 
     def of(self, table, rows):
-        """For each of rows, [(line, cells)], its weights as cells, and as shards hold them."""
+        """For each of rows, [(line, cells)], its weights as cells, as shards hold them, and the
+        folder of its class, where files lie so."""
         texts, start, label, weight = {}, [0], [], []
         for line, cells in rows:
             for text in (cells[k] for k in self.labels):
@@ -340,4 +391,7 @@ class _Labels:
         rows = list(range(len(rows)))
         cells = label_rows(dataset, plan, 0, rows, self.wide)
         labels = soft_labels(dataset, plan, rows, self.wide) if self.embeds else rows
-        return [(row[1:], label) for row, label in zip(cells, labels, strict=True)]
+        folders = [None] * len(rows)
+        if self.folders is not None:
+            folders = [self.folders[k] for k in dominant(dataset, plan, np.array(rows))[0]]
+        return [(row[1:], *rest) for row, *rest in zip(cells, labels, folders, strict=True)]

@@ -3,7 +3,7 @@
 import pytest
 
 from helpers import tree, write_dataset
-from mixup_cli.augment import augment
+from mixup_cli.run import augment
 
 
 @pytest.fixture(scope="session")

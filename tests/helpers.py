@@ -143,16 +143,20 @@ def reference_output(a, b, lam, size=None, fit="cover", mode="auto", background=
     return lam * reference_mode(a, mode) + (1 - lam) * reference_mode(b, mode)
 
 
-def beta_pvalue(lam, alpha, least=0.0, seed=0):
+def beta_pvalue(lam, alpha, least=0.0, most=0.5, seed=0):
     """Kolmogorov-Smirnov p-value of 6-decimal lam against Beta(alpha, alpha), or Beta(*alpha),
-    given least <= lam <= 1 - least.
+    given least <= min(lam, 1 - lam) <= most.
 
     Rounding puts 3% of alpha = 0.2 on exactly 0, and as much on 1: the test must know. Spread over
     the probability of its rounding interval, each lam becomes a uniform variate, exactly.
     """
     beta = stats.beta(*alpha) if isinstance(alpha, tuple) else stats.beta(alpha, alpha)
-    bottom, top = beta.cdf(least), beta.cdf(1 - least)
-    low = (beta.cdf(np.maximum(lam - 5e-7, least)) - bottom) / (top - bottom)
-    high = (beta.cdf(np.minimum(lam + 5e-7, 1 - least)) - bottom) / (top - bottom)
+
+    def allowed_below(x):
+        """The probability of what is allowed, up to x."""
+        left = beta.cdf(np.clip(x, least, most)) - beta.cdf(least)
+        return left + beta.sf(1 - most) - beta.sf(np.clip(x, 1 - most, 1 - least))
+
+    low, high = (allowed_below(lam + step) / allowed_below(1.0) for step in (-5e-7, 5e-7))
     spread = np.random.default_rng(seed).random(len(lam))
     return stats.kstest(low + spread * (high - low), "uniform").pvalue

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from helpers import noise, read_csv, reference_output, tree, write_dataset
-from mixup_cli.augment import Options, augment
+from mixup_cli.run import Options, augment
 from mixup_cli.canvas import MODES, Canvas
 from mixup_cli.dataset import ReadOptions
 from mixup_cli.errors import InputError, RejectedError
@@ -200,7 +200,7 @@ def test_two_images_and_one(tmp_path):
 
 
 def test_a_source_is_decoded_once_in_its_shard(tmp_path):
-    from mixup_cli.augment import read_and_plan, shard_job
+    from mixup_cli.run import read_and_plan, shard_job
     from mixup_cli.render import SourceCache, render_rows
 
     source = write_dataset(tmp_path / "in", per_class=30)

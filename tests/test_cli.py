@@ -138,7 +138,7 @@ def test_overwrite_replaces_an_earlier_run_and_keeps_the_rest(source, tmp_path):
 def test_no_permission_to_write_or_to_read():
     """As an ordinary user, even where the tests run as root, who may do everything."""
     code = (
-        "import os, sys, mixup_cli.augment, mixup_cli.cli.progress, mixup_cli.cli.augment;"
+        "import os, sys, mixup_cli.run, mixup_cli.cli.progress, mixup_cli.cli.augment;"
         "os.getuid() or os.setuid(65534); mixup_cli.cli.main()"
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from helpers import COMMAND, read_csv, tree, write_dataset
-from mixup_cli.augment import Options, augment
+from mixup_cli.run import Options, augment
 from mixup_cli.plan import PlanOptions
 from test_faults import NAMESPACE, bash, mount  # noqa: F401
 

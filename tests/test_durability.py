@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from helpers import COMMAND, noise, read_csv, tree, write_dataset
-from mixup_cli.augment import Options, augment
+from mixup_cli.run import Options, augment
 from mixup_cli.errors import LockedError, MismatchError, StoppedError
 from mixup_cli.plan import PlanOptions
 from mixup_cli.store import Store, disk, folder, shard

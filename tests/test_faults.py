@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from helpers import COMMAND, tree
-from mixup_cli.augment import augment
+from mixup_cli.run import augment
 from mixup_cli.errors import StoppedError
 from mixup_cli.store import disk
 

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from helpers import noise, read_csv, run_measured, write_dataset
-from mixup_cli.augment import Options, augment
+from mixup_cli.run import Options, augment
 from mixup_cli.codec import decode
 from mixup_cli.dataset import ReadOptions, read_dataset
 from mixup_cli.errors import SourceError

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from helpers import noise, write_dataset
-from mixup_cli.augment import Options, augment
+from mixup_cli.run import Options, augment
 from mixup_cli.dataset import ReadOptions
 from mixup_cli.inspect import inspect
 from mixup_cli.plan import PlanOptions

@@ -158,20 +158,35 @@ def test_partners_are_uniform_over_a_small_dataset(options, sizes, allowed):
     {"alpha": 8.0, "min_mix": 0.2}, {"alpha": 300.0, "min_mix": 0.45}, {"alpha": (0.2, 1.0), "min_mix": 0.3},
     {"alpha": (60.0, 1.0), "min_mix": 0.4}, {"alpha": (1.0, 60.0), "min_mix": 0.4},
     {"alpha": (3.0, 40.0), "min_mix": 0.01}, {"alpha": 0.2, "min_mix": 0.000001},
+    {"alpha": 0.2, "max_mix": 0.4}, {"alpha": 0.2, "max_mix": 0.01}, {"alpha": 1.0, "max_mix": 0.25},
+    {"alpha": 8.0, "max_mix": 0.3}, {"alpha": 300.0, "max_mix": 0.45}, {"alpha": 60.0, "max_mix": 0.1},
+    {"alpha": (0.2, 1.0), "max_mix": 0.1}, {"alpha": (60.0, 1.0), "max_mix": 0.2},
+    {"alpha": (1.0, 60.0), "max_mix": 0.001}, {"alpha": (3.0, 40.0), "max_mix": 0.1},
+    {"alpha": (3.0, 5.0), "max_mix": 0.3}, {"alpha": (3.0, 1.0), "max_mix": 0.25},
+    {"alpha": 0.2, "min_mix": 0.1, "max_mix": 0.4}, {"alpha": 8.0, "min_mix": 0.01, "max_mix": 0.3},
+    {"alpha": (0.2, 1.0), "min_mix": 0.2, "max_mix": 0.3}, {"alpha": (5.0, 2.0), "min_mix": 0.25, "max_mix": 0.35},
+    {"alpha": (30.0, 10.0), "min_mix": 0.2, "max_mix": 0.499}, {"alpha": 1.0, "max_mix": 0.499999},
 ])
 def test_lam_has_the_distribution_asked_for(options):
     plan = plan_of(classes(3000, 3000, 3000), seed=5, **options)
-    lam, least = plan.lam[plan.mixed], options.get("min_mix", 0.0)
-    assert np.minimum(lam, 1 - lam).min() >= least - 1e-12
+    lam, least, most = plan.lam[plan.mixed], options.get("min_mix", 0.0), options.get("max_mix", 0.5)
+    mix = np.minimum(lam, 1 - lam)
+    assert mix.min() >= least - 1e-12 and mix.max() <= most + 1e-12
     assert np.array_equal(np.round(lam, 6), lam)
-    assert beta_pvalue(lam, options["alpha"], least) > 0.01
+    assert beta_pvalue(lam, options["alpha"], least, most) > 0.01
 
 
 @pytest.mark.parametrize("alpha", [1e-9, 1e-3, 1e9, (1e-6, 1e6), (1e9, 1e-9), (1e5, 1.0), (1e5, 2e5)])
-@pytest.mark.parametrize("least", [1e-6, 0.01, 0.3, 0.499999, 0.5])
-def test_extreme_truncations_end_and_keep_the_bounds(alpha, least):
-    lam = plan_of(500, alpha=alpha, min_mix=least).lam
-    assert np.minimum(lam, 1 - lam).min() >= least - 1e-12
+@pytest.mark.parametrize("least", [0.0, 1e-6, 0.01, 0.3, 0.499999, 0.5])
+@pytest.mark.parametrize("most", [1e-6, 0.01, 0.3, 0.499999, 0.5])
+def test_extreme_truncations_end_and_keep_the_bounds(alpha, least, most):
+    if least > most:
+        with pytest.raises(InputError, match="no lam of 6 decimals"):
+            plan_of(500, alpha=alpha, min_mix=least, max_mix=most)
+        return
+    lam = plan_of(500, alpha=alpha, min_mix=least, max_mix=most).lam
+    mix = np.minimum(lam, 1 - lam)
+    assert mix.min() >= least - 1e-12 and mix.max() <= most + 1e-12
 
 
 def test_alpha_near_0_truncated_is_uniform_in_log_odds():
@@ -180,6 +195,14 @@ def test_alpha_near_0_truncated_is_uniform_in_log_odds():
     log_odds = np.log(lam / (1 - lam))
     high = np.log(99)
     assert stats.kstest(log_odds, "uniform", (-high, 2 * high)).pvalue > 0.01
+
+
+def test_lam_between_two_bounds_that_meet_is_on_either_side():
+    """As often as the densities there: 0.1^2 0.9^4 to 0.9^2 0.1^4."""
+    lam = plan_of(5000, alpha=(3.0, 5.0), min_mix=0.1, max_mix=0.1).lam
+    left = np.count_nonzero(lam == 0.1)
+    assert left + np.count_nonzero(lam == 0.9) == len(lam)
+    assert stats.binomtest(left, len(lam), 81 / 82).pvalue > 0.001
 
 
 def test_a_fixed_lam():
@@ -270,6 +293,10 @@ def test_share_equal_to_source_at_alpha_02():
     ({"lam": 1.5}, (9,), "--lam 1.5"),
     ({"lam": 0.1234567}, (9,), "6 decimals"),
     ({"lam": 0.1, "min_mix": 0.1}, (9,), "exclude one another"),
+    ({"max_mix": 0.6}, (9,), "--max-mix 0.6: give 0 to 0.5"),
+    ({"max_mix": 0.0}, (9,), "max_mix must lie above 0"),
+    ({"max_mix": 1e-7}, (9,), "no lam of 6 decimals"),
+    ({"lam": 0.1, "max_mix": 0.1}, (9,), "exclude one another"),
     ({"pair": "other"}, (9,), "--pair other: give one of any, same, different"),
     ({"pair": "same"}, (9, 1, 1), "only image of class number 1, number 2"),
     ({"pair": "different"}, (9,), "one class"),

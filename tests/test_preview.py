@@ -11,7 +11,7 @@ from PIL import Image, ImageChops
 
 from helpers import noise, read_csv, reference_output, run_without, write_dataset
 from mixup_cli import draw, preview
-from mixup_cli.augment import augment
+from mixup_cli.run import augment
 from mixup_cli.canvas import Canvas
 from mixup_cli.draw import FILL, LINE, Sheet, columns_of, fitting, visible
 from mixup_cli.errors import InputError

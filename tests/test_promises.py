@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from helpers import COMMAND, read_csv, reference_output, tree, write_dataset
-from mixup_cli.augment import Options, augment
+from mixup_cli.run import Options, augment
 from mixup_cli.dataset import ReadOptions
 from mixup_cli.plan import PlanOptions
 from mixup_cli.store import FORMATS

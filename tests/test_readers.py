@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from helpers import noise, read_csv, run_measured, tree
-from mixup_cli.augment import Options, augment
+from mixup_cli.run import Options, augment
 from mixup_cli.dataset import ReadOptions, read_dataset
 from mixup_cli.errors import InputError, SplitError
 from mixup_cli.plan import PlanOptions

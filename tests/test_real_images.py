@@ -11,7 +11,7 @@ import pytest
 from helpers import beta_pvalue, read_csv, run_measured
 from test_augment import assert_outputs_are_right, read_output
 
-from mixup_cli.augment import Options, augment
+from mixup_cli.run import Options, augment
 from mixup_cli.canvas import Canvas
 from mixup_cli.plan import PlanOptions
 

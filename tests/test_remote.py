@@ -13,7 +13,7 @@ import urllib.request
 import pytest
 
 from helpers import COMMAND, read_csv, tree, write_dataset
-from mixup_cli.augment import Options, augment
+from mixup_cli.run import Options, augment
 from mixup_cli.store import FORMATS
 from mixup_cli.verify import verify
 
@@ -282,7 +282,7 @@ def test_an_object_that_changed_is_refused(s3, small, tmp_path):
 def test_an_object_that_goes_is_rejected_by_name(s3, small, tmp_path):
     s3.fs.put(str(small), "bucket/going/", recursive=True)
     code = (
-        "import sys, s3fs; from mixup_cli import augment; real = augment._render\n"
+        "import sys, s3fs; import mixup_cli.run as augment; real = augment._render\n"
         "def render(*a):\n"
         "    s3fs.S3FileSystem().rm('bucket/going/in/dog/5.png')\n"
         "    return real(*a)\n"
@@ -365,7 +365,7 @@ def test_without_fsspec_the_message_says_what_to_install(small):
 
 def test_local_files_pay_nothing_for_it(small, tmp_path):
     code = (
-        "import sys; from mixup_cli.augment import augment;"
+        "import sys; from mixup_cli.run import augment;"
         f"augment({str(small)!r}, {str(tmp_path / 'out')!r}, jobs=0);"
         "assert not {'fsspec', 's3fs', 'distributed', 'pyarrow'} & set(sys.modules)"
     )

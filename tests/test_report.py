@@ -18,7 +18,7 @@ from PIL import Image
 from scipy import stats
 
 from helpers import noise, read_csv, run_measured, run_without, tree, write_dataset
-from mixup_cli.augment import _finish, augment
+from mixup_cli.run import _finish, augment
 from mixup_cli.canvas import Canvas
 from mixup_cli.dataset import ReadOptions
 from mixup_cli.dataset.model import hard_dataset
@@ -182,8 +182,8 @@ REPEATED = [
                         label_policy="remix", kappa=2.5, tau=0.25, include_originals=True),
             Canvas((10, 12), "contain", "RGB16", (1, 2, 3), 1_234_567, "full"), "sparse",
             ReadOptions(exclude=("Größe", "x--"), include=("Größe", "x--", "a b", "'c'", "$d")), "small"),
-    Options(PlanOptions(lam=0.25, copies=2)),
-    Options(PlanOptions(alpha=1.0, min_mix=0.2), format="webdataset"),
+    Options(PlanOptions(lam=0.25, copies=2), layout="classes"),
+    Options(PlanOptions(alpha=1.0, min_mix=0.2, max_mix=0.4), format="webdataset"),
 ]
 
 

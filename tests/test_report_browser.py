@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from helpers import write_dataset
-from mixup_cli.augment import augment
+from mixup_cli.run import augment
 from mixup_cli.canvas import Canvas
 from mixup_cli.plan import PlanOptions
 from mixup_cli.provenance import Options

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from helpers import noise, write_dataset
-from mixup_cli.augment import Options, augment
+from mixup_cli.run import Options, augment
 from mixup_cli.canvas import Canvas
 from mixup_cli.errors import InputError
 from mixup_cli.plan import PlanOptions

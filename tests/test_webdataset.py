@@ -13,7 +13,7 @@ from PIL import Image
 
 from helpers import COMMAND, noise, read_csv, tree, write_dataset
 from mixup_cli import tar
-from mixup_cli.augment import Options, augment
+from mixup_cli.run import Options, augment
 from mixup_cli.dataset import ReadOptions, read_dataset
 from mixup_cli.errors import InputError, MismatchError
 from mixup_cli.verify import verify
@@ -128,7 +128,7 @@ def test_a_full_disk_behind_the_pipe(source):
 @pytest.mark.slow
 def test_shards_that_finish_early_wait_for_their_turn_and_no_more_are_begun(source, tmp_path, monkeypatch):
     from mixup_cli import engine
-    from mixup_cli.augment import augment_to_pipe
+    from mixup_cli.run import augment_to_pipe
     from mixup_cli.store import pipe
 
     most, real = 0, engine.run
@@ -151,7 +151,7 @@ def test_shards_that_finish_early_wait_for_their_turn_and_no_more_are_begun(sour
 
     monkeypatch.setattr(engine, "run", last_first)
     monkeypatch.setattr(pipe, "MOST_BEHIND", 3)
-    monkeypatch.setattr("mixup_cli.augment.Pipe", Watched)
+    monkeypatch.setattr("mixup_cli.run.Pipe", Watched)
     out = io.BytesIO()
     augment_to_pipe(source, out, jobs=0)
     assert most == 4

@@ -1,6 +1,7 @@
 """The command line. The one place where errors become messages and exit codes."""
 
 import contextlib
+import difflib
 import os
 import shlex
 import signal
@@ -23,6 +24,7 @@ COMMANDS = {
     "preview": "Show two images at several lam, or rows of a plan, before a run.",
     "report": "Write one page on a run: totals, charts, samples, how to repeat it.",
     "alpha": "Show what alpha does: how strong outputs are mixed, how many are not.",
+    "help": "Explain a topic: alpha, pairing, sizes, formats, resume, settings.",
 }
 EXIT_CODES = {
     errors.InputError: 2,
@@ -55,6 +57,12 @@ class Commands(click.Group):
 
     def get_command(self, ctx, name):
         return import_module(f"mixup_cli.cli.{name}").command if name in COMMANDS else None
+
+    def resolve_command(self, ctx, args):
+        close = difflib.get_close_matches(args[0], COMMANDS, 1)
+        if args[0] not in COMMANDS and close and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {close[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):

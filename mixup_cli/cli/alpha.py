@@ -5,6 +5,7 @@ import json
 
 import click
 
+from mixup_cli.cli.command import Command
 from mixup_cli.cli.options import Alpha, debug_option, picture_option
 from mixup_cli.cli.showing import check_output, columns, in_terminal, write_output
 
@@ -15,7 +16,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("alphas", metavar="[ALPHA]...", type=Alpha(), nargs=-1)
 @picture_option
 @click.option("--json", "as_json", is_flag=True, help="Print the table as one JSON list.")

@@ -2,6 +2,7 @@
 
 import click
 
+from mixup_cli.cli.command import Command
 from mixup_cli.cli.options import canvas_options, output_options, plan_options, read_options
 from mixup_cli.cli.writing import in_and_out, write
 
@@ -13,13 +14,13 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("paths", metavar="[IN] OUT", type=click.Path(), nargs=-1, required=True)
 @plan_options
 @read_options
 @canvas_options
 @output_options
-def command(paths, plan, read, canvas, label_format, compression, format, **flags):
+def command(paths, plan, read, canvas, label_format, compression, format, layout, **flags):
     """Blend the labelled images of IN in pairs and write PNGs and soft labels to OUT.
 
     IN holds a folder for each class, or images with a table of labels (--labels, or Hugging
@@ -30,4 +31,5 @@ def command(paths, plan, read, canvas, label_format, compression, format, **flag
     from mixup_cli.provenance import Options
 
     source, out = in_and_out(paths, read, "IN and OUT, two folders")
-    write(source, out, Options(plan, canvas, label_format, read, compression, format), **flags)
+    options = Options(plan, canvas, label_format, read, compression, format, layout)
+    write(source, out, options, **flags)

@@ -5,6 +5,7 @@ import json
 import click
 
 from mixup_cli.cli import count, one_line
+from mixup_cli.cli.command import Command
 from mixup_cli.cli.options import debug_option, jobs_option, max_pixels_option, read_options
 
 MOST = 20  # lines of a list; --json has all
@@ -16,7 +17,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("source", metavar="[IN]", type=click.Path(), required=False)
 @read_options
 @max_pixels_option

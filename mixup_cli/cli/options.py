@@ -6,17 +6,15 @@ import math
 import re
 
 import click
-from click.core import ParameterSource
 
-from mixup_cli.augment import ON_ERROR
 from mixup_cli.canvas import DECODES, FITS, MODES, Canvas
+from mixup_cli.cli.command import grouped
 from mixup_cli.dataset import READERS, ReadOptions
 from mixup_cli.plan import LABEL_POLICIES, PAIRS, PlanOptions
 from mixup_cli.png import COMPRESSIONS
-from mixup_cli.store import FORMATS
+from mixup_cli.run import ON_ERROR
+from mixup_cli.store import FORMATS, LAYOUTS
 from mixup_cli.tables import LABEL_FORMATS
-
-COMMAND_LINE = ParameterSource.COMMANDLINE
 
 
 class Alpha(click.ParamType):
@@ -83,22 +81,15 @@ class Colour(click.ParamType):
             self.fail(f"{value!r}: give a name such as white or black, or #rrggbb", param, ctx)
 
 
-def _gathered(command, name, kind, options, check=lambda ctx: None):
+def _gathered(command, name, kind, title, options):
     """Give a command the options whose values come as one dataclass `kind`, the argument `name`."""
 
     @functools.wraps(command)
     def wrapped(*args, **kwargs):
-        check(click.get_current_context())
         values = {field.name: kwargs.pop(field.name) for field in dataclasses.fields(kind)}
         return command(*args, **{name: kind(**values)}, **kwargs)
 
-    return _with(wrapped, options)
-
-
-def _with(command, options):
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return grouped(wrapped, title, options)
 
 
 LAM_OPTION = click.option(
@@ -109,17 +100,11 @@ LAM_OPTION = click.option(
 
 def plan_options(command, lam=LAM_OPTION):
     """What is mixed with what; the values come as one PlanOptions, `plan`. lam: the option --lam."""
-
-    def check(ctx):
-        for one, other in (("copies", "count"), ("alpha", "lam")):
-            if all(ctx.get_parameter_source(name) == COMMAND_LINE for name in (one, other)):
-                raise click.UsageError(f"--{one} and --{other} exclude one another")
-
-    return _gathered(command, "plan", PlanOptions, [
+    return _gathered(command, "plan", PlanOptions, "Pairs and weights", [
         click.option("--alpha", type=Alpha(), default=0.2, show_default=True,
                      help="lam ~ Beta(A, A), or Beta(A, B): 0 mixes nothing, 1 is uniform, more"
                      " mixes stronger."),
-        click.option("--copies", type=click.IntRange(1), default=1, show_default=True,
+        click.option("--copies", type=click.IntRange(1), default=1, show_default=True, metavar="N",
                      help="Outputs for each source."),
         click.option("--count", type=click.IntRange(1), metavar="N",
                      help="N outputs in all instead, spread evenly."),
@@ -130,6 +115,8 @@ def plan_options(command, lam=LAM_OPTION):
         lam,
         click.option("--min-mix", type=click.FloatRange(0, 0.5), default=0.0, metavar="M",
                      help="Draw lam until min(lam, 1 - lam) >= M."),
+        click.option("--max-mix", type=click.FloatRange(0, 0.5, min_open=True), default=0.5,
+                     metavar="M", help="Draw lam until min(lam, 1 - lam) <= M."),
         click.option("--include-originals", is_flag=True,
                      help="Each source once more, as itself, in the same size and colour."),
         click.option("--label-policy", type=click.Choice(LABEL_POLICIES), default="mixup",
@@ -139,14 +126,14 @@ def plan_options(command, lam=LAM_OPTION):
                      metavar="K", help="remix: rarer by this factor."),
         click.option("--tau", type=click.FloatRange(0, 1), default=0.5, show_default=True,
                      metavar="T", help="remix: while the other has less than this weight."),
-        click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
                      help="The same seed gives the same bytes."),
-    ], check)
+    ])
 
 
 def read_options(command):
     """How labels are read; the values come as one ReadOptions, `read`."""
-    return _gathered(command, "read", ReadOptions, [
+    return _gathered(command, "read", ReadOptions, "Reading IN", [
         click.option("--reader", type=click.Choice(["auto", *READERS]), default="auto",
                      show_default=True, help="How labels are read; auto looks at IN."),
         click.option("--split", metavar="NAME", help="Read the subfolder NAME of IN, such as train."),
@@ -172,7 +159,7 @@ def read_options(command):
 def jobs_option(command):
     """How many worker processes."""
     return click.option(
-        "--jobs", type=click.IntRange(0), help="Worker processes; 0 works in this process."
+        "--jobs", type=click.IntRange(0), metavar="N", help="Worker processes; 0 works in this process."
         "  [default: the CPUs this process may use]")(command)
 
 
@@ -186,8 +173,8 @@ def max_pixels_option(command):
 
 def canvas_options(command):
     """How a source becomes pixels; the values come as one Canvas, `canvas`."""
-    return _gathered(command, "canvas", Canvas, [
-        click.option("--size", type=Size(), help="Output size in pixels, 224 or 320x240."
+    return _gathered(command, "canvas", Canvas, "Drawing", [
+        click.option("--size", type=Size(), metavar="N|WxH", help="Output size in pixels, 224 or 320x240."
                      "  [default: the size of a, and b is fitted to it]"),
         click.option("--fit", type=click.Choice(FITS), default="cover", show_default=True,
                      help="To reach the size: cover crops the centre, contain pads, stretch"
@@ -206,19 +193,35 @@ def canvas_options(command):
 
 def output_options(command):
     """How OUT is written, and what is said of it."""
-    return _with(command, [
+    run = grouped(command, "Running", [
+        jobs_option,
+        click.option("--scheduler", metavar="ADDRESS", help="Run on the Dask cluster whose scheduler"
+                     " is there, tcp://host:8786; local starts one here, of --jobs workers."),
+        click.option("--timeout", type=click.FloatRange(0), default=300, show_default=True,
+                     metavar="SECONDS", help="Reject a source that takes longer; 0 for any time."),
+        click.option("--on-error", type=click.Choice(ON_ERROR), default="reject",
+                     show_default=True, help="A source that cannot be used is named in rejects.csv:"
+                     " exit 3 (reject), exit 0 (skip), or stop at the first (fail)."),
+        click.option("--report", is_flag=True, help="Write OUT/report.html too, a page on the run; needs"
+                     " matplotlib and jinja2 (mixup-cli[report])."),
+        click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing."),
+        click.option("--quiet", is_flag=True, help="No progress, no summary; errors only."),
+        click.option("--json", "as_json", is_flag=True,
+                     help="Print one JSON object on stdout at the end."),
+    ])
+    return grouped(debug_option(run), "Writing OUT", [
         click.option("--format", type=click.Choice(list(FORMATS)), default="folder",
                      show_default=True, help="A shard is a folder of PNGs, a tar of PNGs and soft"
                      " labels (WebDataset), or a Parquet file of them (Hugging Face)."),
+        click.option("--layout", type=click.Choice(LAYOUTS), default="shards", show_default=True,
+                     help="Where files lie under OUT/images: a thousand in a folder, or each in the"
+                     " folder of its dominant class, for tools that know hard labels only."),
         click.option("--label-format", type=click.Choice(LABEL_FORMATS), default="auto",
                      show_default=True, help="A column for each class, or two classes and two"
                      " weights; auto is wide up to 256 classes."),
         click.option("--compression", type=click.Choice(COMPRESSIONS), default="fast",
                      show_default=True, help="small: smaller PNGs of the same pixels, several times"
                      " slower."),
-        jobs_option,
-        click.option("--scheduler", metavar="ADDRESS", help="Run on the Dask cluster whose scheduler"
-                     " is there, tcp://host:8786; local starts one here, of --jobs workers."),
         click.option("--overwrite", is_flag=True, help="Replace an earlier run in OUT."),
         click.option("--resume", is_flag=True, help="Continue an unfinished run in OUT, or start."),
         click.option("--part", type=Part(), help="Render part I of N alone, for job arrays; --resume"
@@ -227,18 +230,6 @@ def output_options(command):
                      " content, not size and time alone."),
         click.option("--no-sync", "sync", is_flag=True, default=True, flag_value=False,
                      help="Do not wait for stable storage: a power cut may leave damaged images."),
-        click.option("--on-error", type=click.Choice(ON_ERROR), default="reject",
-                     show_default=True, help="A source that cannot be used is named in rejects.csv:"
-                     " exit 3 (reject), exit 0 (skip), or stop at the first (fail)."),
-        click.option("--timeout", type=click.FloatRange(0), default=300, show_default=True,
-                     metavar="SECONDS", help="Reject a source that takes longer; 0 for any time."),
-        click.option("--report", is_flag=True, help="Write OUT/report.html too, a page on the run; needs"
-                     " matplotlib and jinja2 (mixup-cli[report])."),
-        click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing."),
-        click.option("--quiet", is_flag=True, help="No progress, no summary; errors only."),
-        click.option("--json", "as_json", is_flag=True,
-                     help="Print one JSON object on stdout at the end."),
-        debug_option,
     ])
 
 

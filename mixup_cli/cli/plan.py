@@ -6,6 +6,7 @@ import itertools
 
 import click
 
+from mixup_cli.cli.command import Command
 from mixup_cli.cli.options import debug_option, plan_options, read_options
 
 EPILOG = """\b
@@ -15,7 +16,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("source", metavar="[IN]", type=click.Path(), required=False)
 @plan_options
 @read_options
@@ -26,7 +27,7 @@ def command(source, plan, read):
     Its columns are those of metadata.csv: file_name, source_a, source_b, lam, label_a, label_b,
     and label_lam under --label-policy remix. No image is opened.
     """
-    from mixup_cli.augment import Options, read_and_plan
+    from mixup_cli.run import Options, read_and_plan
     from mixup_cli.plan import csv_rows, header
 
     if source is None and read.files_from is None:

@@ -4,10 +4,12 @@ import dataclasses
 import functools
 
 import click
+from click.core import ParameterSource
 
 from mixup_cli.cli import count, one_line
+from mixup_cli.cli.command import Command
 from mixup_cli.cli.options import (
-    COMMAND_LINE, canvas_options, debug_option, picture_option, plan_options, read_options,
+    canvas_options, debug_option, picture_option, plan_options, read_options,
 )
 from mixup_cli.cli.showing import check_output, columns, in_terminal, write_output
 from mixup_cli.dataset import ReadOptions
@@ -54,7 +56,7 @@ lam_option = click.option(
 )
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("paths", metavar="A B | IN", type=click.Path(), nargs=-1)
 @picture_option
 @click.option("--rows", type=click.IntRange(1, 200), help="Rows of the plan of IN.  [default: 8]")
@@ -101,7 +103,7 @@ def _two_images(ctx, paths, canvas):
 
     of_plans = [field.name for kind in (PlanOptions, ReadOptions) for field in dataclasses.fields(kind)]
     for name in ("rows", *of_plans):
-        if name != "lam" and ctx.get_parameter_source(name) == COMMAND_LINE:
+        if name != "lam" and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
             option = next(p.opts[-1] for p in ctx.command.params if p.name == name)
             raise click.UsageError(
                 f"{option} means nothing to two images; give IN, a folder, or drop it"

@@ -1,8 +1,10 @@
 """mixup render: the rows of a plan as images."""
 
 import click
+from click.core import ParameterSource
 
-from mixup_cli.cli.options import COMMAND_LINE, canvas_options, output_options, read_options
+from mixup_cli.cli.command import Command
+from mixup_cli.cli.options import canvas_options, output_options, read_options
 from mixup_cli.cli.writing import in_and_out, write
 
 EPILOG = """\b
@@ -12,14 +14,14 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("paths", metavar="[IN] PLAN OUT", type=click.Path(allow_dash=True), nargs=-1,
                 required=True)
 @read_options
 @canvas_options
 @output_options
 @click.pass_context
-def command(ctx, paths, read, canvas, label_format, compression, format, **flags):
+def command(ctx, paths, read, canvas, label_format, compression, format, layout, **flags):
     """Render the rows of PLAN, a CSV, with the images of IN to OUT.
 
     PLAN is what mixup plan writes, or the metadata.csv of an earlier run, whose size and colour
@@ -31,7 +33,8 @@ def command(ctx, paths, read, canvas, label_format, compression, format, **flags
 
     *paths, plan, out = in_and_out(paths, read, "IN, PLAN and OUT")
     canvas = _earlier_canvas(ctx, plan, canvas)
-    write(paths[0], out, Options(plan, canvas, label_format, read, compression, format), **flags)
+    options = Options(plan, canvas, label_format, read, compression, format, layout)
+    write(paths[0], out, options, **flags)
 
 
 def _earlier_canvas(ctx, plan, canvas):
@@ -48,7 +51,7 @@ def _earlier_canvas(ctx, plan, canvas):
     taken = {
         field.name: getattr(earlier, field.name)
         for field in fields(canvas)
-        if ctx.get_parameter_source(field.name) != COMMAND_LINE
+        if ctx.get_parameter_source(field.name) == ParameterSource.DEFAULT
         and getattr(earlier, field.name) != getattr(canvas, field.name)
     }
     if taken:

@@ -2,6 +2,7 @@
 
 import click
 
+from mixup_cli.cli.command import Command
 from mixup_cli.cli.options import debug_option
 from mixup_cli.cli.showing import check_output, write_output
 
@@ -12,7 +13,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("out", metavar="OUT", type=click.Path())
 @click.option("-o", "--output", "page", metavar="FILE.html", type=click.Path(allow_dash=True),
               help="Where the page goes; - is stdout.  [default: OUT/report.html]")

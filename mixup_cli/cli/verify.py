@@ -5,6 +5,7 @@ import json
 import click
 
 from mixup_cli.cli import count, one_line
+from mixup_cli.cli.command import Command
 from mixup_cli.cli.options import debug_option, jobs_option, read_options
 
 MOST = 20  # problems that are listed; --json has all
@@ -16,7 +17,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("out", metavar="OUT", type=click.Path())
 @click.option("--source", metavar="IN", type=click.Path(),
               help="The input of the run: render every row again and compare pixels and labels.")

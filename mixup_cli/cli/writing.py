@@ -7,9 +7,10 @@ import sys
 
 import click
 
-from mixup_cli.augment import ENOUGH_COPIES, augment
-from mixup_cli.augment import dry_run as look
+from mixup_cli.run import ENOUGH_COPIES, augment
+from mixup_cli.run import dry_run as look
 from mixup_cli.cli import count, one_line
+from mixup_cli.tables import NEARLY_EVEN
 
 MOST_CLASSES = 10  # more are summed up
 
@@ -54,7 +55,7 @@ def write(source, out, options, *, dry_run, report, quiet, as_json, **run):
 
 def _write_pipe(source, options, quiet, as_json, run):
     """A tar on stdout; the names of rejected sources go to stderr."""
-    from mixup_cli.augment import augment_to_pipe
+    from mixup_cli.run import augment_to_pipe
     from mixup_cli.cli.progress import Progress
 
     if as_json or sys.stdout.isatty():
@@ -119,6 +120,11 @@ def summary(record, out):
         share = counts["share_equal_to_source"]
         mixed = "mixed outputs" if counts["originals"] else "outputs"
         yield f"{share:.0%} of the {mixed} equal one of their sources (lam within 1/510 of 0 or 1)"
+    if counts.get("nearly_even"):
+        yield (
+            f"{counts['nearly_even']:,} of {count(counts['outputs'], 'output')} nearly even: no class has"
+            f" {NEARLY_EVEN:g} of the label; --max-mix {1 - NEARLY_EVEN:g} keeps one dominant"
+        )
     yield mass(record["label_mass"])
     if counts["rejected"]:
         where = "found in a sample" if record.get("dry_run") else f"named in {out}/rejects.csv"

@@ -8,7 +8,7 @@ from mixup_cli.dataset.folder import read_files_from, read_folder
 from mixup_cli.dataset.model import (
     MILLION, Dataset, ReadOptions, parse_label, read_class_list, to_millionths, weight_text,
 )
-from mixup_cli.dataset.rows import read_table
+from mixup_cli.dataset.rows import Table, read_table
 from mixup_cli.dataset.shards import has_shards, read_webdataset
 from mixup_cli.dataset.skeleton import skeleton
 from mixup_cli.dataset.splits import choose_split
@@ -16,8 +16,8 @@ from mixup_cli.dataset.table import METADATA, read_csv, read_imagefolder, read_m
 from mixup_cli.errors import InputError
 
 __all__ = [
-    "MILLION", "READERS", "Dataset", "ReadOptions", "parse_label", "read_class_list", "read_dataset",
-    "read_table", "to_millionths", "weight_text",
+    "MILLION", "READERS", "Dataset", "ReadOptions", "Table", "parse_label", "read_class_list",
+    "read_dataset", "read_table", "to_millionths", "weight_text",
 ]
 
 READERS = {
@@ -41,11 +41,14 @@ READER_OPTIONS = {
 }
 
 
-def read_dataset(root, options=ReadOptions()):
+def read_dataset(
+    root: str | os.PathLike[str] | None, options: ReadOptions = ReadOptions()
+) -> Dataset:
     """Read the labelled images under `root`; None for root with the reader `list` alone.
 
-    The reader is chosen by looking at root, or by options.reader. Raises InputError with where,
-    what and what to do.
+    No image is opened. The reader is chosen by looking at root, or by options.reader. Returns a
+    Dataset of N sources with soft labels in exact millionths. Raises InputError with where, what
+    and what to do.
     """
     if root is None:
         if options.files_from is None:

@@ -18,7 +18,8 @@ class Plan:
     None. shard_start (S + 1,) int64: shard s is the rows shard_start[s]:shard_start[s + 1].
     shard_names (S,), file_names (R,): the numbers that name the folders and files, increasing;
     digits: how many digits each of the two has. A new plan numbers both from 0.
-    notes: what the user should know of it.
+    notes: what the user should know of it. places (R,): where files lie by class and not by shard,
+    the index of each row's folder in place_names.
     """
 
     source_a: np.ndarray
@@ -30,6 +31,8 @@ class Plan:
     file_names: Sequence
     digits: tuple
     notes: tuple = ()
+    places: np.ndarray | None = None
+    place_names: tuple = ()
 
     def __len__(self):
         return len(self.lam)
@@ -54,6 +57,11 @@ class Plan:
     def file(self, row):
         """The file of a row inside its shard's folder."""
         return f"{self.file_names[row]:0{self.digits[1]}d}.png"
+
+    def path(self, shard, row):
+        """The file of a row as the tables name it."""
+        folder = self.folder(shard) if self.places is None else self.place_names[self.places[row]]
+        return f"images/{folder}/{self.file(row)}"
 
     def part(self, shard, index):
         """The plan of one shard alone; index: (2R,) int, its sources a, then b, in another dataset."""

@@ -29,8 +29,8 @@ class PlanOptions:
 
     alpha: lam ~ Beta(alpha, alpha), or (A, B) for Beta(A, B); copies: outputs for each source, or
     count: outputs in all; seed: int >= 0; pair: one of PAIRS; balance: every class serves equally
-    often as a; lam: one weight for all instead of alpha; min_mix: the least min(lam, 1 - lam), 0 to
-    0.5; include_originals: each source once more, as itself; label_policy: one of LABEL_POLICIES;
+    often as a; lam: one weight for all instead of alpha; min_mix, max_mix: the least
+    and the largest min(lam, 1 - lam), 0 to 0.5; include_originals: each source once more, as itself; label_policy: one of LABEL_POLICIES;
     kappa, tau: those of remix.
     Raises InputError if a value is out of range, or two exclude one another.
     """
@@ -43,6 +43,7 @@ class PlanOptions:
     balance: bool = False
     lam: float | None = None
     min_mix: float = 0.0
+    max_mix: float = 0.5
     include_originals: bool = False
     label_policy: str = "mixup"
     kappa: float = 3.0
@@ -55,7 +56,7 @@ class PlanOptions:
                 raise InputError(f"--{option} {getattr(self, name)}: give one of {', '.join(choices)}")
         for name, least, most in (
             ("copies", 1, math.inf), ("count", 1, math.inf), ("seed", 0, math.inf), ("lam", 0, 1),
-            ("min_mix", 0, 0.5), ("kappa", 1, math.inf), ("tau", 0, 1),
+            ("min_mix", 0, 0.5), ("max_mix", 0, 0.5), ("kappa", 1, math.inf), ("tau", 0, 1),
         ):
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
@@ -63,8 +64,9 @@ class PlanOptions:
                 raise InputError(f"--{name.replace('_', '-')} {value}: give {bound}")
         if self.lam is not None and round(self.lam, 6) != self.lam:
             raise InputError(f"--lam {self.lam}: give at most 6 decimals")
-        if self.lam is not None and self.min_mix:
-            raise InputError("--lam and --min-mix exclude one another: a fixed lam is not drawn")
+        for name, limits in (("min-mix", self.min_mix > 0), ("max-mix", self.max_mix < 0.5)):
+            if self.lam is not None and limits:
+                raise InputError(f"--lam and --{name} exclude one another: a fixed lam is not drawn")
 
     @property
     def beta(self):
@@ -112,9 +114,9 @@ def _draw_lam(options, rng, size):
     if options.lam is not None:
         return np.full(size, options.lam)
     try:
-        return sample_lam(rng, options.alpha, size, options.min_mix)
+        return sample_lam(rng, options.alpha, size, options.min_mix, options.max_mix)
     except ValueError as e:
-        raise InputError(f"--alpha, --min-mix: {e}") from e
+        raise InputError(f"--alpha, --min-mix, --max-mix: {e}") from e
 
 
 def _check_classes(class_of, options, names):

@@ -12,6 +12,7 @@ from mixup_cli.plan.model import COLUMNS, SHARD_ROWS, Plan, numbered
 
 LABEL_LAM = "label_lam"  # one more column, after lam, where labels have a weight of their own
 _FILE_NAME = re.compile(r"images/(\d{5,18})/(\d{8,18})\.png")
+_BY_CLASS = re.compile(r"images/([^/]+)/(\d{8,18})\.png")  # --layout classes
 
 
 def header(plan):
@@ -22,7 +23,7 @@ def header(plan):
 
 def csv_rows(plan, dataset, shard, rows):
     """The rows of a shard as metadata.csv holds them, in the order of header()."""
-    folder, sources, texts = plan.folder(shard), dataset.sources, {}
+    sources, texts = dataset.sources, {}
     part = slice(rows[0], rows[-1] + 1) if rows else slice(0)
     first = part.start
     a, b = plan.source_a[part].tolist(), plan.source_b[part].tolist()
@@ -32,7 +33,7 @@ def csv_rows(plan, dataset, shard, rows):
     for row in rows:
         i = row - first
         yield (
-            f"images/{folder}/{plan.file(row)}", sources[a[i]], sources[b[i]],
+            plan.path(shard, row), sources[a[i]], sources[b[i]],
             *(texts_of_lam[i] for texts_of_lam in lams), texts[a[i]], texts[b[i]],
         )
 
@@ -107,17 +108,18 @@ class _Rows:
 
     def _name(self, name):
         found = _FILE_NAME.fullmatch(name)
-        if not found:
+        by_class = None if found else _BY_CLASS.fullmatch(name)
+        if not found and not by_class:
             raise ValueError(
                 f"file_name {name!r}; it is written images/00000/00000000.png (5 digits or more, 8 or"
                 " more), or drop the column to have files numbered"
             )
-        digits = len(found[1]), len(found[2])
+        digits = (None, len(by_class[2])) if by_class else (len(found[1]), len(found[2]))
         self.digits = self.digits or digits
         if digits != self.digits:
             raise ValueError(f"file_name {name!r} has more or fewer digits than the first row's")
-        self.shards.append(int(found[1]))
-        self.files.append(int(found[2]))
+        self.shards.append(0 if by_class else int(found[1]))
+        self.files.append(int((by_class or found)[2]))
 
     def plan(self):
         if not len(self.lam):
@@ -138,8 +140,13 @@ class _Rows:
         if same.any():
             first = int(np.flatnonzero(same)[0])
             lines = sorted(self.lines[int(i)] for i in order[first : first + 2])
-            name = f"images/{shards[first]:0{self.digits[0]}d}/{files[first]:0{self.digits[1]}d}.png"
+            name = f"{files[first]:0{self.digits[1]}d}.png"
+            if self.digits[0]:
+                name = f"images/{shards[first]:0{self.digits[0]}d}/{name}"
             raise self.table.fault(lines[1], f"file_name {name!r} stands in line {lines[0]} too")
+        if self.digits[0] is None:  # the class of a file does not tell its shard
+            shards = np.arange(len(order)) // SHARD_ROWS
+            self.digits = max(5, len(str(shards[-1]))), self.digits[1]
         names, start = np.unique(shards, return_index=True)
         start = np.append(start, len(shards))
         large = np.flatnonzero(np.diff(start) > SHARD_ROWS)

@@ -141,9 +141,13 @@ def _expected(record, total):
         return None
     alpha = options["alpha"]
     a, b = alpha if isinstance(alpha, list) else (alpha, alpha)
-    least = options["min_mix"]
-    edges = np.linspace(0, 1, BINS + 1).clip(least, 1 - least)
-    share = np.diff([beta_cdf(x, a, b) for x in edges])
+    least, most = options["min_mix"], options["max_mix"]
+
+    def allowed_below(x):
+        left, right = min(max(x, least), most), min(max(x, 1 - most), 1 - least)
+        return beta_cdf(left, a, b) + beta_cdf(right, a, b)
+
+    share = np.diff([allowed_below(x) for x in np.linspace(0, 1, BINS + 1)])
     return total * share / share.sum() if share.sum() else None
 
 

@@ -92,4 +92,6 @@ def _pull(record):
         text = f"λ was drawn from Beta(α, α) with α = {alpha:g}"
     if options["min_mix"]:
         text += f", until min(λ, 1 − λ) ≥ {options['min_mix']:g}"
+    if options["max_mix"] < 0.5:
+        text += f", until min(λ, 1 − λ) ≤ {options['max_mix']:g}"
     return f"{text}. α\u00a0→\u00a00 is plain training, α\u00a0→\u00a0∞ always half and half."

@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 
 from mixup_cli.errors import InputError, MismatchError, StoppedError
-from mixup_cli.store import disk
+from mixup_cli.store import classes, disk
 from mixup_cli.store.formats import FORMATS, require
 from mixup_cli.store.record import file_digest, sealed
 from mixup_cli.store.shard import WORK
@@ -100,14 +100,27 @@ class Store:
 
     def _foreign(self):
         """Whatever under images/ no run of ours writes; beside images/ anything may stay."""
-        images = self.out / "images"
+        images, folders = self.out / "images", self._class_folders()
         for shard in sorted(images.iterdir()) if images.is_dir() else ():
             if _FILE.fullmatch(shard.name) and shard.is_file() and not shard.is_symlink():
                 continue
-            if shard.is_symlink() or not shard.is_dir() or not _SHARD.fullmatch(shard.name):
+            ours = _SHARD.fullmatch(shard.name) or shard.name in folders
+            if shard.is_symlink() or not shard.is_dir() or not ours:
                 yield shard
             else:
                 yield from (f for f in shard.iterdir() if not _PNG.fullmatch(f.name))
+
+    def _class_folders(self):
+        """The folders of the classes that the run that is here put, or was putting, its files into."""
+        for path in (self.out / "mixup.json", self.work / RUN):
+            try:
+                record = json.loads(path.read_bytes())
+                names = record.get("classes") or [c["class"] for c in record["label_mass"]]
+                if record.get("options", record).get("layout") == "classes":
+                    return classes.class_folders(names)
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                continue
+        return ()
 
     def __enter__(self):
         self.work.mkdir(parents=True, exist_ok=True)
@@ -159,7 +172,7 @@ class Store:
         # Staging first: without it, no worker that was left behind commits a shard any more.
         if (self.work / "staging").is_dir():
             shutil.rmtree((self.work / "staging").rename(self.work / f"left-{uuid.uuid4().hex[:8]}"))
-        for folder in (self.work / "reports", self.out / "images"):
+        for folder in (self.work / "reports", self.work / classes.SHARDS, self.out / "images"):
             if folder.is_dir():
                 shutil.rmtree(folder)
 
@@ -180,6 +193,7 @@ class Store:
         try:
             if not (self.work / RUN).exists():  # shards of a run that was being cleared are not ours
                 self.clear()
+            classes.restore(self.out, self.work)
             (self.out / "images").mkdir(exist_ok=True)
             (self.work / "reports").mkdir(exist_ok=True)
             for left in self.staging.parent.glob(f"{self.whose}.*"):
@@ -259,6 +273,10 @@ class Store:
                 f"{path}: {there:,} {unit}, but {number:,} {what}; somebody else"
                 " writes there; remove it and run again with --resume"
             )
+
+    def arrange(self, places, sync):
+        """Move the files of all shards into the folders of their classes, see classes.arrange."""
+        classes.arrange(self.out, self.work, places, sync)
 
     def write_shard_table(self):
         """shards.csv, for a format whose shards are files: their sizes and BLAKE2b digests."""

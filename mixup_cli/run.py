@@ -13,9 +13,9 @@ from mixup_cli.errors import InputError, RejectedError, StoppedError, describe
 from mixup_cli.plan import PlanOptions, csv_rows, header, make_plan, read_plan
 from mixup_cli.provenance import Options, completed_record, identity, run_record, source_states
 from mixup_cli.render import ShardJob, SourceCache, load_source, render_rows, render_shard
-from mixup_cli.store import FORMATS, Pipe, open_store
+from mixup_cli.store import FORMATS, Pipe, class_folders, open_store
 from mixup_cli.surroundings import surroundings
-from mixup_cli.tables import ShardTables, is_wide, label_header, label_rows
+from mixup_cli.tables import ShardTables, is_wide, label_header, label_rows, placed
 
 ON_ERROR = ("reject", "skip", "fail")
 DISK_BLOCK = 4096  # what a small file takes up on nearly every file system
@@ -80,6 +80,8 @@ def augment_to_pipe(source, file, options=Options(), *, progress=lambda done, to
     run = Run(sync=False, **run)
     if run.continues or run.overwrite:
         raise InputError("a pipe is written from the start; drop --resume, --part and --overwrite")
+    if options.layout != "shards":  # known when the last shard is there, as the tar has long begun
+        raise InputError(f"--layout {options.layout} is no order for a pipe; give an output folder")
     with tempfile.TemporaryDirectory(prefix="mixup-") as folder:
         store = Pipe(os.path.join(folder, "out"), file, options.format)
         record = _run_in(store, remote.plain(source), options, run, progress)
@@ -88,6 +90,8 @@ def augment_to_pipe(source, file, options=Options(), *, progress=lambda done, to
 
 def _run_in(store, source, options, run, progress):
     out = store.where
+    if options.layout != "shards" and remote.is_url(out):
+        raise InputError(f"--layout {options.layout} needs links between files; give a local output folder")
     dataset, plan = check_and_plan(source, store, options, run)
     if store.is_complete() and run.continues:
         record = completed_record(dataset, plan, options, store)
@@ -187,7 +191,11 @@ def _render(dataset, plan, store, options, run, workers, progress):
                        "shards_there": len(dropped), "shards_in_all": plan.num_shards,
                        "rejected": len(rejects)},
         }
-    return _finish(dataset, plan, store, options, rejects, dropped)
+    kept = _kept(plan, store, dropped)
+    if options.layout == "classes":
+        plan = placed(dataset, plan, class_folders(dataset.classes))
+        store.arrange(_places(plan, kept), run.sync)
+    return _finish(dataset, plan, store, options, rejects, kept)
 
 
 def _as_store_keeps_up(jobs, store):
@@ -260,13 +268,27 @@ def shard_job(dataset, plan, shard, store, options):
     )
 
 
-def _finish(dataset, plan, store, options, rejects, dropped):
-    """Write the tables, and mixup.json last."""
-    store.write_text("classes.txt", "".join(f"{name}\n" for name in dataset.classes))
+def _kept(plan, store, dropped):
+    """(R,) bool: whether each row could be rendered; every shard must hold as many files."""
     kept = np.ones(len(plan), bool)
     for shard, positions in dropped.items():
         store.check_files(plan.folder(shard), len(plan.rows(shard)) - len(positions))
         kept[plan.rows(shard).start + np.array(positions, int)] = False
+    return kept
+
+
+def _places(plan, kept):
+    """Where each file of a shard belongs: (shard's folder, file, class's folder)."""
+    for shard in range(plan.num_shards):
+        folder = plan.folder(shard)
+        for row in plan.rows(shard):
+            if kept[row]:
+                yield folder, plan.file(row), plan.place_names[plan.places[row]]
+
+
+def _finish(dataset, plan, store, options, rejects, kept):
+    """Write the tables, and mixup.json last."""
+    store.write_text("classes.txt", "".join(f"{name}\n" for name in dataset.classes))
     store.write_csv("metadata.csv", header(plan), _rows_of(plan, kept, (
         lambda shard, rows: csv_rows(plan, dataset, shard, rows)
     )))
