@@ -48,7 +48,7 @@ def has(python, module):
 
 def row(work, name, us, them, aim):
     ratio = them.wall / us.wall
-    note = "" if aim is None else f"{aim:.2g}" if ratio >= aim else f"{aim:.2g}, missed"
+    note = "" if aim is None else f"{aim:.3g}" if ratio >= aim else f"{aim:.3g}, missed"
     print(
         f"| {work} | {name} | {us.wall:.2f} | {them.wall:.2f} | **{ratio:.2f}** | {note} |"
         f" {us.cpu:.2f} | {them.cpu:.2f} | {us.peak / 1e6:.0f} | {them.peak / 1e6:.0f} |", flush=True

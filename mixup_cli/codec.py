@@ -1,4 +1,4 @@
-"""Bytes to arrays, and arrays resampled. With png.py the only room that knows Pillow and the other codecs."""
+"""Bytes to arrays, and arrays resampled: with png.py and draw.py the rooms that know Pillow."""
 
 import contextlib
 import io

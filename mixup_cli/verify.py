@@ -348,7 +348,8 @@ def canvas_of(record):
     options = record["options"]
     return Canvas(
         tuple(options["size"]) if options["size"] else None, options["fit"], options["mode"],
-        parse_colour(options["background"]), options["max_pixels"], options["decode"],
+        parse_colour(options["background"]), options["max_pixels"],
+        options.get("decode", "full"),  # before there was a choice, JPEGs were decoded whole
     )
 
 

@@ -256,3 +256,34 @@ def test_how_jpegs_are_decoded_is_known_to_render_and_verify(tmp_path, decode):
     subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
     pngs = [{k: v for k, v in tree(tmp_path / out).items() if k.endswith("png")} for out in ("out", "again", "other")]
     assert pngs[0] == pngs[1] and pngs[0] != pngs[2]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no mode on Windows")
+def test_images_are_no_programs(tmp_path):
+    """Every file has the mode that the user's umask gives to a new file."""
+    augment(write_dataset(tmp_path / "in"), tmp_path / "out", jobs=0)
+    (tmp_path / "new").touch()
+    modes = {path.stat().st_mode for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert modes == {(tmp_path / "new").stat().st_mode}
+
+
+def test_an_output_from_before_decode_is_rendered_and_verified(tmp_path):
+    """JPEGs were decoded whole then, and mixup.json did not say so."""
+    from mixup_cli.store import read_record, sealed
+    from mixup_cli.verify import verify
+
+    for k in range(4):
+        path = tmp_path / "in" / "ab"[k % 2] / f"{k}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(160, 200, 3, seed=k)).save(path, quality=95)
+    out = tmp_path / "out"
+    augment(tmp_path / "in", out, Options(canvas=Canvas((16, 16), decode="full")), jobs=0)
+    record = read_record(out)
+    for name in ("decode", "compression", "format", "layout", "max_mix"):
+        del record["options"][name]
+    (out / "mixup.json").write_text(sealed(record), encoding="utf-8")
+    assert verify(out, tmp_path / "in", jobs=0)["problems"] == []
+    command = [sys.executable, "-m", "mixup_cli", "render", "in", "out/metadata.csv", "again"]
+    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
+    pngs = [{k: v for k, v in tree(tmp_path / name).items() if k.endswith("png")} for name in ("out", "again")]
+    assert pngs[0] == pngs[1]

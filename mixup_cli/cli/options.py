@@ -220,8 +220,8 @@ def output_options(command):
                      show_default=True, help="A column for each class, or two classes and two"
                      " weights; auto is wide up to 256 classes."),
         click.option("--compression", type=click.Choice(COMPRESSIONS), default="fast",
-                     show_default=True, help="small: smaller PNGs of the same pixels, several times"
-                     " slower."),
+                     show_default=True, help="small: the same pixels in 8% less, 50 times slower to"
+                     " encode."),
         click.option("--overwrite", is_flag=True, help="Replace an earlier run in OUT."),
         click.option("--resume", is_flag=True, help="Continue an unfinished run in OUT, or start."),
         click.option("--part", type=Part(), help="Render part I of N alone, for job arrays; --resume"

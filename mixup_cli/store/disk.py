@@ -63,7 +63,7 @@ def naming(path):
 def write_file(path, data):
     """Write a new file by the system's own calls: of small images, a file object takes longer."""
     try:
-        descriptor = os.open(path, _NEW)
+        descriptor = os.open(path, _NEW, 0o666)  # less the user's umask
         try:
             written = os.write(descriptor, data)
             while written < len(data):  # at a limit, a call writes a part, and the next one fails
