@@ -14,12 +14,12 @@ class InputError(MixupError):
 class SplitError(InputError):
     """The input holds splits: the message, and the split that the user most likely wants (exit 2)."""
 
-    def __init__(self, message, split):
+    def __init__(self, message: str, split: str) -> None:
         super().__init__(message, split)
         self.split = split
 
-    def __str__(self):
-        return self.args[0]
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class SourceError(MixupError):
@@ -57,8 +57,8 @@ if hasattr(errno, "EDQUOT"):  # Windows has none
     ADVICE[errno.EDQUOT] = "free space or raise the quota there"
 
 
-def describe(error, where=None):
+def describe(error: OSError, where: object = None) -> str:
     """An OSError in one line: the file it names, or `where`, the reason, and what to do."""
     path = error.filename or where
     place = f"{path}: " if path is not None else ""
-    return f"{place}{error.strerror or error}; {ADVICE.get(error.errno, 'mend that')}"
+    return f"{place}{error.strerror or error}; {ADVICE.get(error.errno or 0, 'mend that')}"

@@ -131,7 +131,10 @@ class _Tangent:
         return t, np.log(rng.random(count)) <= gain - (self.height + self.slope * (t - self.top))
 
 
-def remix_lam(lam, count_a, count_b, kappa=3.0, tau=0.5):
+def remix_lam(
+    lam: NDArray[np.float64], count_a: NDArray[Any], count_b: NDArray[Any],
+    kappa: float = 3.0, tau: float = 0.5,
+) -> NDArray[np.float64]:
     """The weight of label a by Remix: shifted toward the class with far fewer images.
 
     lam (R,): the weight of image a; count_a, count_b (R,): images of the two classes.
@@ -174,11 +177,14 @@ def blend(a: NDArray[Pixel], b: NDArray[Pixel], lam: ArrayLike) -> NDArray[Pixel
     for first in range(0, len(a), samples):
         for start in range(0, flat[0].shape[1], BAND_VALUES):
             part = slice(first, first + samples), slice(start, start + BAND_VALUES)
-            _blend_band(*(array[part] for array in flat), weight[part[0]], scratch)
+            bands = flat[0][part], flat[1][part], flat[2][part]
+            _blend_band(*bands, weight[part[0]], scratch)
     return out
 
 
-def _blend_band(a, b, out, weight, scratch):
+def _blend_band(
+    a: NDArray[Any], b: NDArray[Any], out: NDArray[Any], weight: NDArray[Any], scratch: NDArray[Any]
+) -> None:
     """Blend into out, in scratch (2, at least a.size): fresh large arrays would cost more, in page
     faults, than all the arithmetic."""
     mixed, other = (buffer[: a.size].reshape(a.shape) for buffer in scratch)
@@ -237,7 +243,10 @@ def get_batch(
     return mixup(x[batch], y[batch], lam, rng.permutation(batch_size))
 
 
-def mix_labels(a, b, lam):
+Labels = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]  # (row, label, weight)
+
+
+def mix_labels(a: Labels, b: Labels, lam: ArrayLike) -> Labels:
     """Mix two lists of sparse soft labels: out = lam * a + (1 - lam) * b, exact in millionths.
 
     a, b: (row, label, weight) int arrays of one length each, weight in millionths, each row's

@@ -6,10 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from mixup_cli.errors import InputError
 
@@ -25,6 +22,9 @@ def is_url(path):
 def plain(path):
     """A file:// URL as the path that it is; anything else as it came."""
     if path is not None and os.fspath(path).startswith("file://"):
+        from urllib.parse import urlsplit
+        from urllib.request import url2pathname
+
         return url2pathname(urlsplit(path).path)
     return path
 
@@ -93,6 +93,8 @@ def reading_ahead(urls_and_spans, most):
     """While the block lasts, fetch files before read() asks for them, in the order given, AHEAD of
     them at a time; each is fetched once."""
     wanted = iter(urls_and_spans)
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(AHEAD) as pool:
 
         def more(*done):

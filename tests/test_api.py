@@ -150,6 +150,14 @@ def use() -> None:
 
 
 @pytest.mark.slow
+def test_the_api_itself_passes_mypy_strict(tmp_path):
+    pytest.importorskip("mypy", reason="mypy is not installed")
+    command = [sys.executable, "-m", "mypy", "--cache-dir", tmp_path / "cache"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.slow
 def test_types_hold_under_mypy_strict(tmp_path):
     """A user's module passes, and one with a slip does not."""
     pytest.importorskip("mypy", reason="mypy is not installed")
