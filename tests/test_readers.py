@@ -518,3 +518,12 @@ def test_a_table_in_standard_input(tmp_path):
     command = [sys.executable, "-m", "mixup_cli", "augment", "in", "out", "--labels", "-"]
     subprocess.run(command, cwd=tmp_path, input=b"file,label\n1,a\n2,b\n", check=True)
     assert (tmp_path / "out/classes.txt").read_text() == "a\nb\n"
+
+
+def test_a_class_that_reads_as_a_soft_label_is_refused_at_once(tmp_path):
+    """An output of it could not be read again."""
+    for name in ("cat", "a|b:0.3|c"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(noise(4, 4, 3)).save(tmp_path / name / "0.png")
+    with pytest.raises(InputError, match="holds '\\|', which stands between the classes of a soft label; rename it"):
+        read_dataset(tmp_path)

@@ -24,7 +24,7 @@ def command(paths, plan, read, canvas, label_format, compression, format, layout
     """Blend the labelled images of IN in pairs and write PNGs and soft labels to OUT.
 
     IN holds a folder for each class, or images with a table of labels (--labels, or Hugging
-    Face's metadata), or an earlier output; with --files-from it may be left out. Each output is
+    Face's metadata), or an earlier output; it may be left out with --files-from. Each output is
     lam * a + (1 - lam) * b, pixels and labels alike; OUT/labels.csv holds the soft labels,
     OUT/metadata.csv the sources and lam.
     """

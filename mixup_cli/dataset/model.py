@@ -134,13 +134,6 @@ def soft_dataset(root, sources, names, entries, classes, **found):
     """A dataset from sources in any order: entries = (counts, label, weight), where source i has
     the next counts[i] of label, indices into names, and weight, in millionths."""
     counts, label, weight = (np.asarray(part, np.int32) for part in entries)
-    if len(label) > len(sources):
-        barred = next((name for name in classes if "|" in name), None)
-        if barred is not None:
-            raise InputError(
-                f"{root}: class name {barred!r} holds '|', which stands between the classes of a soft"
-                " label; rename it"
-            )
     order = np.array(sorted(range(len(sources)), key=sources.__getitem__), np.int64)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
@@ -212,6 +205,8 @@ def check_class_name(name, where):
         reason = f"class name {name!r} would run as a formula in a spreadsheet"
     elif name != name.encode("utf-8", "replace").decode("utf-8"):
         reason = f"class name {name!r} is not UTF-8"
+    elif "|" in name:
+        reason = f"class name {name!r} holds '|', which stands between the classes of a soft label"
     if reason:
         raise InputError(f"{where}: {reason}; rename it")
 
