@@ -137,8 +137,10 @@ def test_overwrite_replaces_an_earlier_run_and_keeps_the_rest(source, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 def test_no_permission_to_write_or_to_read():
     """As an ordinary user, even where the tests run as root, who may do everything."""
-    code = (
-        "import os, sys, mixup_cli.run, mixup_cli.cli.progress, mixup_cli.cli.augment;"
+    code = (  # all of it is imported first: that user may not be allowed where it is installed
+        "import importlib, os, pkgutil, mixup_cli\n"
+        "for room in pkgutil.walk_packages(mixup_cli.__path__, 'mixup_cli.'):\n"
+        "    room.name.endswith('__main__') or importlib.import_module(room.name)\n"
         "os.getuid() or os.setuid(65534); mixup_cli.cli.main()"
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -375,7 +375,7 @@ def write_large_output(out, num_rows, num_classes):
             for name in files[1:]:
                 os.link(files[0], name)
         rejects = {f"{name}/bad.JPEG": "empty file (0 bytes)" for name in names}
-        _finish(dataset, plan, store, Options(), rejects, {})
+        _finish(dataset, plan, store, Options(), rejects, np.ones(num_rows, bool))
 
 
 @pytest.mark.slow
