@@ -86,6 +86,7 @@ def test_a_jpeg_is_decoded_whole_where_asked_for_or_needed():
 
 
 @pytest.mark.skipif("MIXUP_TEST_DATA" not in os.environ, reason="MIXUP_TEST_DATA is not set")
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [32, 64, 90])
 def test_scaled_photos_are_as_good_as_whole_ones(size):
     """By PSNR: close to what decoding in full gives, and as near to a Lanczos resize, within 1 dB."""

@@ -381,7 +381,7 @@ def touchy_decoder(monkeypatch):
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
 @pytest.mark.parametrize("tail, reason", [
     (b"CRASH", "crashed the decoder"),
-    (b"HANG", "took the decoder longer than 0.5 seconds (--timeout)"),
+    pytest.param(b"HANG", "took the decoder longer than 0.5 seconds (--timeout)", marks=pytest.mark.slow),
 ])
 def test_an_image_that_kills_or_hangs_its_worker_is_rejected_by_name(
     tmp_path, monkeypatch, tail, reason

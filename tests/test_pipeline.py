@@ -18,8 +18,12 @@ from helpers import noise, read_csv, reference_output, run_measured, tree, write
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "sample_data"
 PLAN_OPTIONS = [
-    "", "--copies 3 --seed 5 --alpha 1", "--pair different --count 50 --include-originals",
-    "--balance --alpha 0.2,1", "--pair same --min-mix 0.1", "--label-policy remix --lam 0.25",
+    "", "--pair different --count 50 --include-originals", *(
+        pytest.param(options, marks=pytest.mark.slow) for options in (
+            "--copies 3 --seed 5 --alpha 1", "--balance --alpha 0.2,1", "--pair same --min-mix 0.1",
+            "--label-policy remix --lam 0.25",
+        )
+    ),
 ]
 
 
@@ -218,6 +222,7 @@ def pipelines():
     return re.findall(r"```sh\n(.*?)```", section, re.S)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
 @pytest.mark.parametrize("commands", pipelines())
 def test_the_pipelines_of_readme(tmp_path, commands):

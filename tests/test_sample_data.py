@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from draw_sample_data import draw_all
@@ -26,6 +27,7 @@ def test_the_variety():
         image.close()
 
 
+@pytest.mark.slow
 def test_the_script_draws_them(tmp_path):
     draw_all(tmp_path)
     assert files(tmp_path) == files(SAMPLE_DATA)
