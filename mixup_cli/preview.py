@@ -1,5 +1,6 @@
 """Looking before a run: two images at several lam, and the rows of a plan as they would be written."""
 
+import contextlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,13 +83,16 @@ def grid(a, b, lams, canvas):
     return Preview(title, tuple(rows), GRID_SIDE)
 
 
-def contact_sheet(source, options, count=ROWS):
+def contact_sheet(source, options, count=ROWS, out=None):
     """`count` rows of the plan that augment would make of `source`, spread evenly over it, rendered
     by the code that renders a run: a, b and their blend, and the label as labels.csv would hold it.
 
-    Raises InputError as augment would.
+    out: the path that the picture will be written to, if any. Raises InputError as augment would,
+    and if out is one of the sources.
     """
     dataset, plan = read_and_plan(source, options)
+    if out is not None:
+        _check_no_source(dataset, out)
     chosen = np.unique(np.linspace(0, len(plan) - 1, count).round().astype(int))
     shards = np.searchsorted(plan.shard_start, chosen, side="right") - 1
     rows, rejects = [], {}
@@ -104,6 +108,17 @@ def contact_sheet(source, options, count=ROWS):
             rows.append(Row(_cells(dataset, plan, row, label[0], triple), tuple(bars)))
     title = f"{source or dataset.root}: {len(rows):,} of the {len(plan):,} outputs of this plan"
     return Preview(title, tuple(rows), SHEET_SIDE, plan.notes, rejects)
+
+
+def _check_no_source(dataset, out):
+    """A list, and links, name sources anywhere: none of them may be written over."""
+    if not os.path.isfile(out):
+        return
+    there = os.stat(out)
+    for source in dataset.sources:
+        with contextlib.suppress(OSError):  # whoever needs that source will say what it is
+            if os.path.samestat(there, os.stat(os.path.join(dataset.root, source))):
+                raise InputError(f"-o {out}: is the source {source}; choose another place")
 
 
 def _render_triples(job, rows):

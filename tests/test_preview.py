@@ -7,10 +7,12 @@ import sys
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image, ImageChops
 
 from helpers import noise, read_csv, reference_output, run_without, write_dataset
 from mixup_cli import draw, preview
+from mixup_cli.cli import cli
 from mixup_cli.run import augment
 from mixup_cli.canvas import Canvas
 from mixup_cli.draw import FILL, LINE, Sheet, columns_of, fitting, visible
@@ -254,6 +256,23 @@ def test_no_input_is_written_over(pair, tmp_path):
         result = run_without([], "preview", *arguments)
         assert result.returncode == 2 and b"lies in the input" in result.stderr
         assert arguments[-1].read_bytes() == before
+
+
+def test_no_source_is_written_over_wherever_it_lies(tmp_path):
+    """A list, or a link, names sources outside of the input folder."""
+    source = write_dataset(tmp_path / "in")
+    listed = sorted(source.rglob("*.png"))
+    (tmp_path / "list").write_text("".join(f"{path}\n" for path in listed))
+    (tmp_path / "outside.png").write_bytes(listed[0].read_bytes())
+    (source / "cat/link.png").symlink_to(tmp_path / "outside.png")
+    for arguments, out in (
+        (["--files-from", tmp_path / "list"], listed[0]),
+        ([source, "--follow-symlinks"], tmp_path / "outside.png"),
+    ):
+        before = out.read_bytes()
+        result = CliRunner().invoke(cli, ["preview", *map(str, arguments), "-o", str(out)])
+        assert result.exit_code == 2 and "is the source" in result.stderr, result.output
+        assert out.read_bytes() == before
 
 
 def test_every_character_can_be_seen_or_is_spelled():
