@@ -26,7 +26,7 @@ ROWS = 8  # of a contact sheet
 MOST_BARS = 5
 GAP, TEXT, TITLE, BARS_WIDTH = 12, 13, 15, 220  # pixels of a sheet
 EMPTY = 60  # pixels that stand for a picture that cannot be shown
-TERMINAL_CELL = 40  # columns that a picture takes up at most
+TERMINAL_CELL, LEAST_CELL = 40, 8  # columns that a picture takes up, at most and at least
 
 
 @dataclass(frozen=True)
@@ -213,16 +213,23 @@ def terminal(preview, columns):
     """A preview as lines for a terminal of so many columns; the captions are text."""
     yield clipped(preview.title, columns)
     for row in preview.rows:
-        width = min(TERMINAL_CELL, (columns + 1) // len(row.cells) - 1)
-        yield ""
-        blocks = [_block(cell, width) for cell in row.cells]
-        for k in range(max(map(len, blocks))):
-            yield " ".join(block[k] if k < len(block) else " " * width for block in blocks)
-        for lines in zip(*(cell.lines for cell in row.cells), strict=True):
-            yield " ".join(clipped(line, width) for line in lines)
+        across = min(len(row.cells), max(1, (columns + 1) // (LEAST_CELL + 1)))
+        width = max(1, min(TERMINAL_CELL, (columns + 1) // across - 1))
+        for i in range(0, len(row.cells), across):
+            yield ""
+            yield from _side_by_side(row.cells[i : i + across], width)
         for name, weight in _most(row.bars):
-            number = weight_text(round(weight * MILLION))
-            yield f"{clipped(name, 24)} {number:8} {'█' * round(weight * max(1, columns - 36))}"
+            number, bar = weight_text(round(weight * MILLION)), round(weight * max(1, columns - 36))
+            yield clipped(f"{clipped(name, max(1, min(24, columns - 9)))} {number:8} {'█' * bar}", columns)
+
+
+def _side_by_side(cells, width):
+    """The lines of pictures, `width` columns each, and of what is written under them."""
+    blocks = [_block(cell, width) for cell in cells]
+    for k in range(max(map(len, blocks))):
+        yield " ".join(block[k] if k < len(block) else " " * width for block in blocks)
+    for lines in zip(*(cell.lines for cell in cells), strict=True):
+        yield " ".join(clipped(line, width) for line in lines)
 
 
 def _block(cell, width):
@@ -239,7 +246,7 @@ def clipped(text, columns):
     """Text padded or cut to so many columns of a terminal, where wide characters take two."""
     text = visible(text)
     if columns_of(text) > columns:
-        while columns_of(text) > columns - 1:
+        while text and columns_of(text) > columns - 1:
             text = text[:-1]
-        text += "…"
+        text += "…" * (columns > 0)
     return text + " " * (columns - columns_of(text))

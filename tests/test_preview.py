@@ -223,6 +223,17 @@ def test_a_sheet_in_a_terminal(source):
     assert code == 2 and "would fill the terminal" in printed
 
 
+@pytest.mark.parametrize("columns", [1, 4, 18, 30])
+def test_a_narrow_terminal_has_fewer_pictures_to_a_line(pair, source, columns):
+    """Whatever the width, it ends, every picture is there, and no line is wider."""
+    lams = tuple(k / 100 for k in range(100))
+    for shown in (preview.grid(*pair, lams, Canvas((8, 8))), preview.contact_sheet(source, OPTIONS, 3)):
+        lines = [re.sub("\033\\[[0-9;]*m", "", line) for line in preview.terminal(shown, columns)]
+        assert max(map(columns_of, lines)) <= columns
+        assert sum("▀" in line for line in lines) >= len([c for row in shown.rows for c in row.cells]) // 4
+    assert preview.clipped("猫", 0) == "" and preview.clipped("猫猫", 1) == "…"
+
+
 def test_without_a_terminal_a_file_is_asked_for(pair):
     result = run_without([], "preview", *pair)
     assert result.returncode == 2 and b"give -o FILE.png" in result.stderr and result.stdout == b""
