@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 from collections import Counter
+from dataclasses import fields
 from html.parser import HTMLParser
 
 import numpy as np
@@ -203,11 +204,19 @@ def test_the_command_on_the_page_repeats_the_run(tmp_path, options):
 def test_every_option_of_a_record_is_repeated_in_a_test():
     """Whoever adds an option adds it to a run above, or below if it is one of a table's."""
     tabular = {"file_column", "label_column", "label_delimiter", "reader", "class_list", "split",
-               "allow_empty", "follow_symlinks"}
+               "from0", "allow_empty", "follow_symlinks"}
     default = options_record("folder", Options())
     changed = {name for options in REPEATED for name, value in options_record("folder", options).items()
                if value != default[name]}
     assert changed | tabular == set(default)
+
+
+def test_every_way_to_read_is_in_a_record():
+    """By its own name, but for those that a record has by another one: paths are not in it."""
+    otherwise = {"labels": "reader", "files_from": "reader", "classes": "class_list",
+                 "include": "include_class", "exclude": "exclude_class"}
+    names = {field.name for field in fields(ReadOptions)}
+    assert {otherwise.get(name, name) for name in names} <= set(options_record("folder", Options()))
 
 
 def check_repeated(tmp_path, places):
@@ -252,10 +261,11 @@ def test_a_split_an_empty_class_and_links_are_repeated(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_list_of_files_is_repeated(tmp_path):
+@pytest.mark.parametrize("end", ["\n", "\0"])
+def test_a_list_of_files_is_repeated(tmp_path, end):
     source = write_dataset(tmp_path / "in")
-    (tmp_path / "list").write_text("cat/1.png\ndog/2.png\ndog/0.png\n")
-    read = ReadOptions(files_from=str(tmp_path / "list"))
+    (tmp_path / "list").write_text(end.join(("cat/1.png", "dog/2.png", "dog/0.png", "")))
+    read = ReadOptions(files_from=str(tmp_path / "list"), from0=end == "\0")
     augment(source, tmp_path / "out", Options(read=read), jobs=0)
     check_repeated(tmp_path, {"IN": source, "LIST": tmp_path / "list"})
 
@@ -375,7 +385,7 @@ def write_large_output(out, num_rows, num_classes):
             for name in files[1:]:
                 os.link(files[0], name)
         rejects = {f"{name}/bad.JPEG": "empty file (0 bytes)" for name in names}
-        _finish(dataset, plan, store, Options(), rejects, {})
+        _finish(dataset, plan, store, Options(), rejects, np.ones(len(plan), bool))
 
 
 @pytest.mark.slow
