@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -87,7 +88,8 @@ def replacing(path, partial):
 
 
 def replace_file(path, data):
-    """Write bytes as a file that appears whole under its name; a pipe or a device is written to."""
+    """Write bytes as a file that appears whole under its name, with the permissions of the one that
+    was there; a pipe or a device is written to."""
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         with naming(path), open(path, "wb") as file:
@@ -96,6 +98,8 @@ def replace_file(path, data):
     partial = path.with_name(f".{path.name}.part")
     try:
         with naming(path), open(partial, "wb") as file:
+            if path.exists():
+                shutil.copymode(path, partial)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
