@@ -31,10 +31,12 @@ TERMINAL_CELL, LEAST_CELL = 40, 8  # columns that a picture takes up, at most an
 
 @dataclass(frozen=True)
 class Cell:
-    """A picture, (H, W, 3) uint8, or None where there is none, and the lines under it."""
+    """A picture, (H, W, 3) uint8, or None where there is none, the lines under it, and what stands
+    in the place of a picture that is not there."""
 
     pixels: np.ndarray | None
     lines: tuple
+    missing: str = "not written"
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,10 @@ def contact_sheet(source, options, count=ROWS, out=None):
             bars = [(name, float(w)) for name, w in zip(dataset.classes, label[1:], strict=True)]
             bars = sorted((bar for bar in bars if bar[1]), key=lambda bar: -bar[1])
             rows.append(Row(_cells(dataset, plan, row, label[0], triple), tuple(bars)))
-    title = f"{source or dataset.root}: {len(rows):,} of the {len(plan):,} outputs of this plan"
+    written = sum(row.cells[-1].pixels is not None for row in rows)
+    title = f"{source or dataset.root}: {written:,} of the {len(plan):,} outputs of this plan"
+    if written < len(rows):
+        title += f", and {len(rows) - written:,} that would not be written"
     return Preview(title, tuple(rows), SHEET_SIDE, plan.notes, rejects)
 
 
@@ -125,16 +130,31 @@ def _render_triples(job, rows):
     """(a, b, blend) of some rows of a shard, each (H, W, 3) uint8 or None, and the rejects.
 
     Every row is rendered three times: by lam = 1, which is a, by lam = 0, which is b, and by its own.
+    A source whose partner cannot be used is shown as it would be with itself.
     """
     rows = np.repeat(rows, 3)
     lam = job.lam[rows]
     lam[0::3], lam[1::3] = 1, 0
     job = replace(job, files=[job.files[i] for i in rows], a=job.a[rows], b=job.b[rows], lam=lam)
-    cache, pixels = SourceCache(job), [None] * len(rows)
+    pixels, rejects = _thumbnails(job)
+    alone = np.array([k for k, there in enumerate(pixels) if there is None and k % 3 < 2], int)
+    if len(alone):
+        side = np.where(alone % 3 == 0, job.a[alone], job.b[alone])
+        found, rejects = _thumbnails(replace(
+            job, files=[job.files[k] for k in alone], a=side, b=side, lam=lam[alone], rejected=rejects
+        ))
+        for k, image in zip(alone, found, strict=True):
+            pixels[k] = image
+    return list(zip(pixels[0::3], pixels[1::3], pixels[2::3], strict=True)), rejects
+
+
+def _thumbnails(job):
+    """The picture of each row, or None, and the rejects."""
+    cache, pixels = SourceCache(job), [None] * len(job.files)
     for places, images in blend_rows(job, cache):
         for place, image in zip(places, images, strict=True):
             pixels[place] = thumbnail(image, SHEET_SIDE, job.canvas.background)
-    return list(zip(pixels[0::3], pixels[1::3], pixels[2::3], strict=True)), cache.rejects
+    return pixels, cache.rejects
 
 
 def _cells(dataset, plan, row, file, triple):
@@ -144,8 +164,8 @@ def _cells(dataset, plan, row, file, triple):
     sources = int(plan.source_a[row]), int(plan.source_b[row])
     named = [(dataset.sources[i], dataset.label_text(i)) for i in sources]
     if sources[0] == sources[1]:
-        return (Cell(triple[2], ("the source as itself", file)),)
-    return (*(Cell(pixels, lines) for pixels, lines in zip(triple, named, strict=False)),
+        return (Cell(triple[2], (*named[0], f"as itself: {file}")),)
+    return (*(Cell(pixels, lines, "cannot be used") for pixels, lines in zip(triple, named, strict=False)),
             Cell(triple[2], (f"λ = {lam}", file)))
 
 
@@ -183,7 +203,7 @@ def _draw_cell(sheet, cell, x, y, width, height):
     words = _lines_height(len(cell.lines))
     if cell.pixels is None:
         sheet.rectangle(x, y, x + width, y + height - words - 4, LINE)
-        sheet.text((x + width / 2, y + (height - words) / 2), "not written", TEXT, anchor="mm")
+        sheet.text((x + width / 2, y + (height - words) / 2), cell.missing, TEXT, anchor="mm")
     else:
         sheet.paste(cell.pixels, x + (width - cell.pixels.shape[1]) // 2, y)
         height = cell.pixels.shape[0] + 4 + words
@@ -235,7 +255,7 @@ def _side_by_side(cells, width):
 def _block(cell, width):
     """The lines of a picture, `width` columns each."""
     if cell.pixels is None:
-        return [clipped("not written", width)]
+        return [clipped(cell.missing, width)]
     size = within(cell.pixels.shape[1], cell.pixels.shape[0], width)
     left = (width - size[0]) // 2
     right = width - size[0] - left
