@@ -164,7 +164,7 @@ def _cells(dataset, plan, row, file, triple):
     sources = int(plan.source_a[row]), int(plan.source_b[row])
     named = [(dataset.sources[i], dataset.label_text(i)) for i in sources]
     if sources[0] == sources[1]:
-        return (Cell(triple[2], (*named[0], f"as itself: {file}")),)
+        return (Cell(triple[2], (named[0][0], f"{named[0][1]}, as itself", file)),)
     return (*(Cell(pixels, lines, "cannot be used") for pixels, lines in zip(triple, named, strict=False)),
             Cell(triple[2], (f"λ = {lam}", file)))
 

@@ -90,14 +90,13 @@ def test_a_sheet_shows_what_augment_writes(source, run):
     originals = 0
     for row, k in zip(shown.rows, chosen, strict=True):
         wanted, label = rows[k], dict(labels[k])
-        file = row.cells[-1].lines[-1].removeprefix("as itself: ")
-        assert f"images/{file}" == label.pop("file_name") == wanted["file_name"]
+        assert f"images/{row.cells[-1].lines[-1]}" == label.pop("file_name") == wanted["file_name"]
         output = np.asarray(Image.open(run / wanted["file_name"]))
         assert np.array_equal(row.cells[-1].pixels[::10, ::10], output)
         assert dict(row.bars) == {name: float(w) for name, w in label.items() if float(w)}
         if wanted["source_a"] == wanted["source_b"]:
             originals += 1
-            assert row.cells[0].lines[:2] == (wanted["source_a"], wanted["label_a"])
+            assert row.cells[0].lines[:2] == (wanted["source_a"], f"{wanted['label_a']}, as itself")
             continue
         assert row.cells[-1].lines[0] == f"λ = {wanted['lam']}"
         for cell, side in zip(row.cells[:2], "ab", strict=True):
