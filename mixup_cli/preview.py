@@ -3,11 +3,10 @@
 import contextlib
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from mixup_cli.run import read_and_plan, shard_job
+from mixup_cli.run import read_and_plan, rows_job
 from mixup_cli.canvas import match, prepare
 from mixup_cli.codec import decode, resize
 from mixup_cli.dataset import MILLION, weight_text
@@ -17,7 +16,6 @@ from mixup_cli.draw import (
 from mixup_cli.errors import InputError, SourceError
 from mixup_cli.kernel import blend
 from mixup_cli.render import SourceCache, blend_rows, read_source
-from mixup_cli.store import Store
 from mixup_cli.tables import label_rows
 
 TUTORIAL_LAMS = tuple(tenth / 10 for tenth in range(1, 10))
@@ -99,7 +97,7 @@ def contact_sheet(source, options, count=ROWS, out=None):
     shards = np.searchsorted(plan.shard_start, chosen, side="right") - 1
     rows, rejects = [], {}
     for shard in np.unique(shards).tolist():
-        job = shard_job(dataset, plan, shard, Store(Path()), options)
+        job = rows_job(dataset, plan, shard, options)
         numbers = chosen[shards == shard]
         triples, reasons = _render_triples(job, numbers - plan.rows(shard).start)
         rejects |= reasons

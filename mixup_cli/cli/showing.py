@@ -25,7 +25,7 @@ def check_output(out, ending, inputs=()):
     """
     if out == "-":
         if sys.stdout.isatty():
-            raise click.UsageError(f"-o - would fill the terminal; redirect it: > picture{ending}")
+            raise click.UsageError(f"-o - would fill the terminal; redirect it: > FILE{ending}")
         return
     path = Path(out)
     special = path.exists() and not path.is_file() and not path.is_dir()  # a pipe, /dev/null

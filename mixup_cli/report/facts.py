@@ -14,7 +14,7 @@ from mixup_cli.dataset import MILLION, parse_label, read_class_list, read_table
 from mixup_cli.draw import png, thumbnail
 from mixup_cli.errors import InputError, SourceError
 from mixup_cli.plan import LABEL_LAM
-from mixup_cli.store import FORMATS, file_digest, read_image, read_record
+from mixup_cli.store import FORMATS, file_digest, in_blocks, read_image, read_record
 
 BINS = 50  # of the histogram of lam
 SAMPLES = 10  # one from each tenth of lam
@@ -22,7 +22,6 @@ SAMPLE_SIDE = 160  # pixels
 MOST_CLASSES = 40  # that a heat map tells apart; more are grouped
 MOST_REJECTS = 100  # that the page lists
 COLUMNS_USED = ("file_name", "lam", "source_a", "source_b", "label_a", "label_b")  # of metadata.csv
-DISK_BLOCK = 4096  # what a small file takes up on nearly every file system
 ANY_SIZE = 1 << 40  # pixels: what a run has written may be read
 
 
@@ -216,7 +215,7 @@ def _disk_used(out, record):
                     there += entry.name.endswith(suffix or ".png")
         files += len(sizes)
         num_bytes += sum(sizes)
-        num_blocks += sum(-(-size // DISK_BLOCK) * DISK_BLOCK for size in sizes)
+        num_blocks += sum(map(in_blocks, sizes))
         sizes = []
     if there < wanted:
         raise InputError(

@@ -16,6 +16,7 @@ except ImportError:  # Windows
     fcntl = None
     import msvcrt
 
+BLOCK = 4096
 REMOVES_OPEN_FILES = fcntl is not None
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -149,6 +150,11 @@ def sync_folder(folder):
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def in_blocks(size):
+    """What a file of so many bytes takes up, in the blocks of nearly every file system."""
+    return -(-size // BLOCK) * BLOCK
 
 
 def _libc():
