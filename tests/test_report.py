@@ -101,6 +101,10 @@ def test_the_totals_are_those_of_the_record(out, page):
                  "share_equal_to_source"):
         assert float(page.values[name]) == counts[name]
     assert counts["rejected"] == 1 and counts["originals"] > 0
+    share = f"{counts['share_equal_to_source']:.1%}"  # one number and one wording, wherever it stands
+    assert page.of_id["share_equal_to_source"] == share
+    assert f"{share} of the mixed outputs equal one of their sources in 8 bits" in page.text
+    assert "on the same kind of processor the same bytes" in page.text
     sizes = [len(data) for data in tree(out).values()]
     assert int(page.values["bytes"]) == sum(sizes)
     assert f"{len(sizes):,} files" in page.text
