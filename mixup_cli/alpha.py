@@ -13,7 +13,9 @@ EQUAL_BELOW = 0.0019605
 CAPTION = "α → 0 is plain training (λ is 0 or 1), α → ∞ always blends half and half (λ = ½)"
 NORMAL_ABOVE = 1e8  # a + b: the Beta distribution is a normal one to 9 digits
 DEFAULT_ALPHAS = (0.1, 0.2, 1.0, 8.0)
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 420, 48, 44, 20, 78  # of the picture and its margins
+# Pixels of the picture, its plot and its margins.
+WIDTH, PLOT_HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 298, 48, 40, 20, 78
+KEY_HEIGHT, KEYS = 24, 4  # pixels of a line of the legend, and how many curves it names
 TERMINAL_PIXELS = 40  # the height of a plot in a terminal, two in a line
 HIGHEST = 12  # density that the picture reaches at most
 
@@ -69,13 +71,18 @@ def beta_cdf(x, a, b):
     if x <= 0 or x >= 1:
         return float(x >= 1)
     if a + b > NORMAL_ABOVE:
-        mean = a / (a + b)
-        spread = math.sqrt(mean * (b / (a + b)) / (a + b + 1))
+        mean, spread = _normal(a, b)
         return 0.5 * math.erfc((mean - x) / spread / math.sqrt(2))
     if x > (a + 1) / (a + b + 2):  # the fraction converges fast on the other side
         return 1 - beta_cdf(1 - x, b, a)
     factor = math.exp(a * math.log(x) + b * math.log1p(-x) - _log_beta(a, b)) / a
     return factor * _fraction(x, a, b)
+
+
+def _normal(a, b):
+    """The mean and the standard deviation of Beta(a, b)."""
+    mean = a / (a + b)
+    return mean, math.sqrt(mean * (b / (a + b)) / (a + b + 1))
 
 
 def _log_beta(a, b):
@@ -104,6 +111,9 @@ def _not_zero(x):
 def density(x, alpha):
     """The density of lam at x, 0 < x < 1."""
     a, b = _parameters(alpha)
+    if a + b > NORMAL_ABOVE:  # the terms below would cancel out, digit by digit
+        mean, spread = _normal(a, b)
+        return math.exp(-(((x - mean) / spread) ** 2) / 2) / spread / math.sqrt(2 * math.pi)
     return math.exp((a - 1) * math.log(x) + (b - 1) * math.log1p(-x) - _log_beta(a, b))
 
 
@@ -111,21 +121,25 @@ def picture(alphas):
     """The density of each alpha as the bytes of a PNG. Raises InputError for more than 8."""
     if len(alphas) > len(COLOURS):
         raise InputError(f"{len(alphas)} values of alpha, but {len(COLOURS)} fit a picture; give fewer")
-    sheet = Sheet(WIDTH, HEIGHT)
-    plot = Plot(LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM, _highest(alphas))
+    top = TOP + KEY_HEIGHT * -(-len(alphas) // KEYS)
+    height = top + PLOT_HEIGHT + BOTTOM
+    sheet = Sheet(WIDTH, height)
+    plot = Plot(LEFT, top, WIDTH - RIGHT, height - BOTTOM, _highest(alphas))
     _draw_axes(sheet, plot)
     _draw_curves(sheet, plot, alphas)
     _draw_legend(sheet, alphas)
-    sheet.text((LEFT, 12), "Density of λ ~ Beta(α, α), the weight of the first image", 16)
-    sheet.text((WIDTH / 2, HEIGHT - 24), CAPTION, 13, MUTED, anchor="ma", width=WIDTH - 20)
+    of = "" if _has_pairs(alphas) else " ~ Beta(α, α)"
+    sheet.text((LEFT, 12), f"Density of λ{of}, the weight of the first image", 16)
+    sheet.text((WIDTH / 2, height - 24), CAPTION, 13, MUTED, anchor="ma", width=WIDTH - 20)
     return sheet.png()
 
 
 def _highest(alphas):
-    """A density that the picture reaches: of every curve the peak, or what it has at 0.02."""
+    """A density that the picture reaches: of every curve the peak, or what it has at 0.02, and at
+    least 1, the flat density."""
     inner = [0.02 + 0.96 * i / 480 for i in range(481)]
     tops = [max(density(x, alpha) for x in inner) for alpha in alphas if alpha != 0]
-    return min(max(tops, default=1.0) * 1.08, HIGHEST)
+    return min(max([1.0, *tops]) * 1.08, HIGHEST)
 
 
 def terminal(alphas, columns):
@@ -151,9 +165,9 @@ def _curves(alpha, highest):
     if alpha == 0:
         yield [(1, 0), (1, highest)]
         return
+    a, b = _parameters(alpha)
     part, steps = [], 8 * WIDTH
-    for i in range(1, steps):
-        x = i / steps
+    for x in sorted({a / (a + b), *(i / steps for i in range(1, steps))} - {0.0, 1.0}):
         y = density(x, alpha)
         part.append((x, min(y, highest)))
         if y > highest:
@@ -178,15 +192,24 @@ def _draw_axes(sheet, plot):
 
 
 def _draw_legend(sheet, alphas):
-    """Names on white, in the upper middle, where U-shaped and peaked densities leave most room."""
-    width, height = 110, 20
-    columns = 2 if len(alphas) > 4 else 1
-    left = LEFT + 0.16 * (WIDTH - LEFT - RIGHT)
+    """Names above the plot, where they cover no curve."""
+    width = (WIDTH - LEFT - RIGHT) / KEYS
     for i, alpha in enumerate(alphas):
-        x, y = left + i % columns * width, TOP + 10 + i // columns * height
-        sheet.rectangle(x - 4, y - 2, x + width - 4, y + height - 2, (255, 255, 255))
+        x, y = LEFT + i % KEYS * width, TOP + i // KEYS * KEY_HEIGHT
         sheet.rectangle(x, y + 7, x + 18, y + 10, COLOURS[i])
-        sheet.text((x + 24, y), f"α = {alpha_text(alpha)}", 13, width=width - 28)
+        sheet.text((x + 24, y), key_text(alpha, _has_pairs(alphas)), 13, width=width - 28)
+
+
+def _has_pairs(alphas):
+    return any(isinstance(alpha, tuple) for alpha in alphas)
+
+
+def key_text(alpha, pairs):
+    """alpha as the legend names it: α = 0.2, or beside pairs of numbers Beta(0.2, 0.2)."""
+    if not pairs:
+        return f"α = {alpha_text(alpha)}"
+    a, b = alpha if isinstance(alpha, tuple) else (alpha, alpha)
+    return f"Beta({a:g}, {b:g})"
 
 
 def alpha_text(alpha):

@@ -1,4 +1,4 @@
-"""Pictures with words on them. Besides codec.py the only room that knows Pillow: its fonts, its pen."""
+"""Pictures with words on them: Pillow's fonts and its pen (its decoders are codec.py's and png.py's)."""
 
 import functools
 import importlib.util
@@ -7,7 +7,7 @@ import os
 import unicodedata
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, features
 
 from mixup_cli.canvas import convert, flatten
 from mixup_cli.codec import resize
@@ -46,7 +46,9 @@ class Sheet:
     def text(self, place, text, size=13, colour=INK, *, anchor="la", width=None):
         """Write one line, shortened to `width` pixels; anchor as Pillow's: la is upper left."""
         font, text = fitting(text, size, width)
-        self.pen.text(place, text, colour, font, anchor=anchor)
+        # A name that begins in Hebrew or Arabic must not turn the rest of the line around.
+        direction = "ltr" if features.check("raqm") else None
+        self.pen.text(place, text, colour, font, anchor=anchor, direction=direction)
 
     def rectangle(self, left, top, right, bottom, colour):
         """Fill a rectangle, right and bottom excluded; nothing if it is empty."""

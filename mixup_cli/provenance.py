@@ -20,7 +20,7 @@ from mixup_cli.tables import label_mass, nearly_even
 
 
 # How labels were read, besides the reader's name: to repeat a run, it is needed.
-READ_AS = ("file_column", "label_column", "label_delimiter", "allow_empty", "follow_symlinks")
+READ_AS = ("file_column", "label_column", "label_delimiter", "from0", "allow_empty", "follow_symlinks")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def run_record(dataset, plan, options, rejects, kept):
             "outputs": int(np.count_nonzero(kept)),
             "originals": int(np.count_nonzero(kept & ~plan.mixed)),
             "shards": plan.num_shards,
-            "share_equal_to_source": round(plan.share_equal_to_source(), 4),
+            "share_equal_to_source": round(plan.share_equal_to_source(kept), 4),
             **({"nearly_even": nearly_even(dataset, plan, kept)} if options.layout == "classes" else {}),
             "skipped": {kind: len(paths) for kind, paths in dataset.skipped.items()},
         },

@@ -13,12 +13,11 @@ from mixup_cli.errors import InputError, RejectedError, StoppedError, describe
 from mixup_cli.plan import PlanOptions, csv_rows, header, make_plan, read_plan
 from mixup_cli.provenance import Options, completed_record, identity, run_record, source_states
 from mixup_cli.render import ShardJob, SourceCache, load_source, render_rows, render_shard
-from mixup_cli.store import FORMATS, Pipe, class_folders, open_store
+from mixup_cli.store import FORMATS, Pipe, class_folders, in_blocks, open_store
 from mixup_cli.surroundings import surroundings
 from mixup_cli.tables import ShardTables, is_wide, label_header, label_rows, placed
 
 ON_ERROR = ("reject", "skip", "fail")
-DISK_BLOCK = 4096  # what a small file takes up on nearly every file system
 SAMPLE_ROWS = 24  # rows that a dry run renders to estimate the size of all
 ATTEMPTS = 2  # more at a shard whose worker dies, when none of its sources is at fault
 ENOUGH_COPIES = 4  # fewer, without the originals, trained worse than no mixup at all (README)
@@ -240,6 +239,12 @@ def _without_deadly_sources(job):
 
 def shard_job(dataset, plan, shard, store, options):
     """The self-contained job of a shard."""
+    job = rows_job(dataset, plan, shard, options)
+    return replace(job, out=os.fspath(store.where), staging=os.fspath(store.staging))
+
+
+def rows_job(dataset, plan, shard, options):
+    """The job of a shard whose rows are rendered in memory: it has no place to write to."""
     rows = plan.rows(shard)
     part = slice(rows.start, rows.stop)
     used, index = np.unique(
@@ -251,7 +256,7 @@ def shard_job(dataset, plan, shard, store, options):
         tables = ShardTables(dataset.part(used), plan.part(shard, index), wide)
     return ShardJob(
         shard=shard,
-        out=os.fspath(store.where),
+        out="",
         folder=plan.folder(shard),
         root=os.fspath(dataset.root),
         canvas=options.canvas,
@@ -260,7 +265,7 @@ def shard_job(dataset, plan, shard, store, options):
         a=index[: len(rows)],
         b=index[len(rows) :],
         lam=plan.lam[part],
-        staging=os.fspath(store.staging),
+        staging="",
         compression=options.compression,
         format=options.format,
         tables=tables,
@@ -322,12 +327,12 @@ def _look(store, source, options, run):
     dataset, plan = check_and_plan(source, store, options, run)
     sizes, rejects = [], dict(dataset.unusable)
     for shard in np.unique(np.linspace(0, plan.num_shards - 1, SAMPLE_ROWS // 4).astype(int)):
-        job = shard_job(dataset, plan, int(shard), store, options)
+        job = rows_job(dataset, plan, int(shard), options)
         job = _first_rows(job, 4)
         cache = SourceCache(job)
         sizes += [len(png) for _, png in render_rows(job, cache)]
         rejects |= cache.rejects
-    blocks = [-(-size // DISK_BLOCK) * DISK_BLOCK for size in sizes]
+    blocks = [in_blocks(size) for size in sizes]
     record = run_record(dataset, plan, options, rejects, np.ones(len(plan), bool))
     record["dry_run"] = True
     record["counts"]["estimated_bytes"] = round(np.mean(blocks) * len(plan)) if blocks else None

@@ -13,8 +13,8 @@ from PIL import Image
 from scipy import special, stats
 
 from helpers import run_without
-from mixup_cli.alpha import DEFAULT_ALPHAS, beta_cdf, effect, picture
-from mixup_cli.draw import COLOURS
+from mixup_cli.alpha import DEFAULT_ALPHAS, beta_cdf, density, effect, picture, terminal
+from mixup_cli.draw import COLOURS, Sheet
 from mixup_cli.errors import InputError
 from mixup_cli.kernel import sample_lam
 from mixup_cli.plan import make_plan
@@ -87,7 +87,40 @@ def test_the_curves_lie_where_the_densities_are():
     rows, densities = np.array(list(height.values())).T
     slope, base = np.polyfit(densities, rows, 1)
     assert slope < -50 and np.abs(base + slope * densities - rows).max() < 1.5
-    assert abs(base - (420 - 78)) < 2  # density 0 is on the axis
+    assert abs(base - (440 - 78)) < 2  # density 0 is on the axis
+
+
+@pytest.mark.parametrize("alphas", [
+    (0.1, 0.2, 0.4, 1.0, 2.0, 4.0, 8.0, 32.0), ((1000.0, 2000.0), 0.2, (1e-6, 1e18)),
+])
+def test_the_legend_names_the_curves_in_full_and_covers_none(alphas):
+    """Beside each colour stands the whole name of its curve, and all of it above the plot."""
+    pixels = np.asarray(Image.open(io.BytesIO(picture(alphas))))
+    lines = -(-len(alphas) // 4)
+    assert pixels.shape == (40 + 24 * lines + 298 + 78, 720, 3)
+    for i, alpha in enumerate(alphas):
+        x, y = 48 + i % 4 * 163, 40 + i // 4 * 24
+        assert (pixels[y + 7 : y + 10, x : x + 18] == COLOURS[i]).all()
+        a, b = alpha if isinstance(alpha, tuple) else (alpha, alpha)
+        name = Sheet(139, 20)
+        name.text((0, 0), f"Beta({a:g}, {b:g})" if len(alphas) == 3 else f"α = {a:g}")
+        assert np.array_equal(pixels[y : y + 20, x + 24 : x + 163], name.pixels())
+        assert y + 20 < 40 + 24 * lines
+
+
+@pytest.mark.parametrize("alpha", [1e18, 1e14, (1e17, 1.0), (1e18, 3e17), (1e18, 1e-12), 1e-12])
+def test_extreme_densities_can_be_drawn(alpha):
+    assert picture([alpha])[:4] == b"\x89PNG"
+    assert len(list(terminal([alpha], 40))) == 21
+
+
+@pytest.mark.parametrize("alpha", [2.0, 1e7, 4.9e7, 5.1e7, 1e12, 1e14, 1e18])
+def test_a_density_keeps_its_digits(alpha):
+    """At the middle and one standard deviation beside it; above 1e7 against the normal one."""
+    spread = 1 / np.sqrt(4 * (2 * alpha + 1))
+    for x in (0.5, 0.5 + spread):
+        exact = stats.beta(2, 2).pdf(x) if alpha == 2 else stats.norm(0.5, spread).pdf(x)
+        assert density(x, alpha) == pytest.approx(exact, rel=1e-5)
 
 
 def test_more_curves_than_colours_are_refused():
@@ -104,7 +137,7 @@ def test_the_command_needs_no_extra(tmp_path):
     assert lines[2].split() == ["0.2", "0.1012", "30.2548%"]
     assert "α → 0 is plain training" in result.stderr.decode()
     with Image.open(tmp_path / "beta.png") as image:
-        assert image.format == "PNG" and image.size == (720, 420)
+        assert image.format == "PNG" and image.size == (720, 440)
 
 
 def test_the_picture_on_stdout_and_the_table_as_json():

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="POSIX files, /p
 # What a worker may take with the default --max-pixels, beyond numpy and Pillow themselves.
 MEMORY = 300_000_000
 LINES = re.compile(  # all that a run may say on stderr
-    r"Skipped: .*|Wrote .*|Label mass.*|Advice: .*|\d+% of the outputs .*|.* rejected, named in .*|[\d,]+ of [\d,]+ images, .*"
+    r"Skipped: .*|Wrote .*|Label mass.*|Advice: .*|[\d.]+% of the outputs .*|.* rejected, named in .*|[\d,]+ of [\d,]+ images, .*"
 )
 
 

@@ -188,6 +188,19 @@ def test_the_summary_and_its_advice(tmp_path, options):
     equal = np.mean(np.minimum(lam, 1 - lam) < 1 / 510)
     assert record["counts"]["share_equal_to_source"] == round(equal, 4)
     assert record["counts"]["outputs"] == len(rows)
+    assert f"{equal:.1%} of the " in said and "equal one of their sources in 8 bits" in said
+
+
+def test_only_outputs_that_were_written_count_as_equal_to_a_source(tmp_path):
+    source = write_dataset(tmp_path / "in", per_class=3)
+    (source / "cat/0.png").write_bytes(b"no image")
+    (tmp_path / "plan.csv").write_text(
+        "source_a,source_b,lam\ncat/0.png,dog/1.png,1\ncat/1.png,dog/1.png,1\ncat/2.png,dog/2.png,0.5\n"
+    )
+    result = mixup("render", source, tmp_path / "plan.csv", tmp_path / "out")
+    counts = json.loads((tmp_path / "out/mixup.json").read_bytes())["counts"]
+    assert result.returncode == 3 and b"50.0% of the outputs equal" in result.stderr
+    assert counts["outputs"] == 2 and counts["share_equal_to_source"] == 0.5
 
 
 def test_many_classes_are_summed_up(tmp_path):

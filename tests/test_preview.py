@@ -7,12 +7,15 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image, ImageChops
+from click.testing import CliRunner
+from PIL import Image, ImageChops, features
 
 from helpers import noise, read_csv, reference_output, run_without, write_dataset
 from mixup_cli import draw, preview
+from mixup_cli.cli import cli
 from mixup_cli.run import augment
 from mixup_cli.canvas import Canvas
+from mixup_cli.dataset import ReadOptions
 from mixup_cli.draw import FILL, LINE, Sheet, columns_of, fitting, visible
 from mixup_cli.errors import InputError
 from mixup_cli.plan import PlanOptions, make_plan
@@ -87,12 +90,13 @@ def test_a_sheet_shows_what_augment_writes(source, run):
     originals = 0
     for row, k in zip(shown.rows, chosen, strict=True):
         wanted, label = rows[k], dict(labels[k])
-        assert f"images/{row.cells[-1].lines[1]}" == label.pop("file_name") == wanted["file_name"]
+        assert f"images/{row.cells[-1].lines[-1]}" == label.pop("file_name") == wanted["file_name"]
         output = np.asarray(Image.open(run / wanted["file_name"]))
         assert np.array_equal(row.cells[-1].pixels[::10, ::10], output)
         assert dict(row.bars) == {name: float(w) for name, w in label.items() if float(w)}
         if wanted["source_a"] == wanted["source_b"]:
             originals += 1
+            assert row.cells[0].lines[:2] == (wanted["source_a"], f"{wanted['label_a']}, as itself")
             continue
         assert row.cells[-1].lines[0] == f"λ = {wanted['lam']}"
         for cell, side in zip(row.cells[:2], "ab", strict=True):
@@ -141,6 +145,46 @@ def test_an_image_that_cannot_be_used_is_named(tmp_path):
     assert result.returncode == 3 and b"cat/1.png: not a JPEG" in result.stderr
     with Image.open(tmp_path / "sheet.png") as image:
         assert image.size[0] > 600
+
+
+def test_a_source_is_shown_though_its_partner_cannot_be_used(tmp_path):
+    source = write_dataset(tmp_path / "in", per_class=2)
+    (source / "cat/1.png").write_bytes(b"no image")
+    (tmp_path / "plan.csv").write_text(
+        "source_a,source_b,lam\ncat/0.png,cat/1.png,0.3\ncat/1.png,dog/1.png,0.4\ncat/0.png,dog/0.png,0.5\n"
+    )
+    shown = preview.contact_sheet(source, Options(str(tmp_path / "plan.csv")), 3)
+    there = [[cell.pixels is not None for cell in row.cells] for row in shown.rows]
+    assert there == [[True, False, False], [False, True, False], [True, True, True]]
+    assert [cell.missing for cell in shown.rows[0].cells[1:]] == ["cannot be used", "not written"]
+    for row, column, name in ((0, 0, "cat/0.png"), (1, 1, "dog/1.png")):
+        pixels = np.asarray(Image.open(source / name))
+        assert np.array_equal(shown.rows[row].cells[column].pixels[::13, ::13], pixels)
+    assert "1 of the 3 outputs of this plan, and 2 that would not be written" in shown.title
+    assert list(shown.rejects) == ["cat/1.png"]
+    preview.png(shown), list(preview.terminal(shown, 60))
+
+
+def test_eight_labels_and_a_long_picture_are_shown_right(tmp_path):
+    """The rest of the labels is summed up, and what is scaled down keeps its shape."""
+    weights = [0.3, 0.2, 0.15, 0.12, 0.1, 0.06, 0.04, 0.03]
+    Image.fromarray(noise(100, 400, 3)).save(tmp_path / "a.png")
+    Image.fromarray(noise(9, 9, 3)).save(tmp_path / "b.png")
+    names = [f"class {k}" for k in range(8)]
+    (tmp_path / "labels.csv").write_text("".join(
+        ",".join(map(str, row)) + "\n" for row in (["file", *names], ["a.png", *weights], ["b.png", *weights])
+    ))
+    (tmp_path / "plan.csv").write_text("source_a,source_b,lam\na.png,b.png,0.5\n")
+    read = ReadOptions(labels=str(tmp_path / "labels.csv"))
+    shown = preview.contact_sheet(tmp_path, Options(str(tmp_path / "plan.csv"), read=read), 1)
+    (row,) = shown.rows
+    assert [cell.pixels.shape for cell in row.cells] == [(40, 160, 3)] * 3
+    assert np.abs(row.cells[0].pixels.mean() - noise(100, 400, 3).mean()) < 1
+    assert row.bars == tuple(zip(names, weights, strict=True))
+    bars = preview._most(row.bars)
+    assert bars[:4] == row.bars[:4] and bars[4][0] == "4 more classes" and round(bars[4][1], 6) == 0.23
+    grid = preview.grid(tmp_path / "a.png", tmp_path / "b.png", (0.5,), Canvas())
+    assert grid.rows[0].cells[0].pixels.shape == (64, 256, 3)
 
 
 def test_pngs_of_every_mode_can_be_shown(tmp_path):
@@ -221,6 +265,17 @@ def test_a_sheet_in_a_terminal(source):
     assert code == 2 and "would fill the terminal" in printed
 
 
+@pytest.mark.parametrize("columns", [1, 4, 18, 30])
+def test_a_narrow_terminal_has_fewer_pictures_to_a_line(pair, source, columns):
+    """Whatever the width, it ends, every picture is there, and no line is wider."""
+    lams = tuple(k / 100 for k in range(100))
+    for shown in (preview.grid(*pair, lams, Canvas((8, 8))), preview.contact_sheet(source, OPTIONS, 3)):
+        lines = [re.sub("\033\\[[0-9;]*m", "", line) for line in preview.terminal(shown, columns)]
+        assert max(map(columns_of, lines)) <= columns
+        assert sum("▀" in line for line in lines) >= len([c for row in shown.rows for c in row.cells]) // 4
+    assert preview.clipped("猫", 0) == "" and preview.clipped("猫猫", 1) == "…"
+
+
 def test_without_a_terminal_a_file_is_asked_for(pair):
     result = run_without([], "preview", *pair)
     assert result.returncode == 2 and b"give -o FILE.png" in result.stderr and result.stdout == b""
@@ -256,6 +311,23 @@ def test_no_input_is_written_over(pair, tmp_path):
         assert arguments[-1].read_bytes() == before
 
 
+def test_no_source_is_written_over_wherever_it_lies(tmp_path):
+    """A list, or a link, names sources outside of the input folder."""
+    source = write_dataset(tmp_path / "in")
+    listed = sorted(source.rglob("*.png"))
+    (tmp_path / "list").write_text("".join(f"{path}\n" for path in listed))
+    (tmp_path / "outside.png").write_bytes(listed[0].read_bytes())
+    (source / "cat/link.png").symlink_to(tmp_path / "outside.png")
+    for arguments, out in (
+        (["--files-from", tmp_path / "list"], listed[0]),
+        ([source, "--follow-symlinks"], tmp_path / "outside.png"),
+    ):
+        before = out.read_bytes()
+        result = CliRunner().invoke(cli, ["preview", *map(str, arguments), "-o", str(out)])
+        assert result.exit_code == 2 and "is the source" in result.stderr, result.output
+        assert out.read_bytes() == before
+
+
 def test_every_character_can_be_seen_or_is_spelled():
     """No box for what no font has, no character that turns its neighbours around."""
     for text in HOSTILE:
@@ -284,6 +356,17 @@ def test_long_text_is_shortened_to_its_width():
         font, shown = fitting("a/very/long/path/of/a/file-0001.png", 13, width)
         assert font.getlength(shown) <= width and "…" in shown
     assert fitting("short", 13, 200)[1] == "short"
+
+
+@pytest.mark.skipif(not features.check("raqm"), reason="this Pillow sets text from left to right alone (no Raqm)")
+def test_a_name_from_right_to_left_does_not_turn_its_line_around():
+    """What follows a Hebrew name stands to its right: here underscores."""
+    sheet = Sheet(300, 40)
+    sheet.text((5, 5), "שלום, ab____", 20)
+    baseline = np.flatnonzero((sheet.pixels() < 200).all(axis=2).any(axis=1))[-1]
+    under = np.flatnonzero((sheet.pixels()[baseline] < 200).all(axis=1))  # the line of underscores
+    ink = np.flatnonzero((sheet.pixels() < 200).all(axis=2).any(axis=0))
+    assert under[-1] == ink[-1] and under[0] > ink[0] + 50
 
 
 def test_rectangles_are_exact():

@@ -7,10 +7,17 @@ import os
 import re
 import shlex
 import shutil
+import stat
+import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
+from dataclasses import fields
+from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -26,9 +33,9 @@ from mixup_cli.errors import InputError
 from mixup_cli.plan import PlanOptions, make_plan
 from mixup_cli.png import encode_pngs
 from mixup_cli.provenance import Options, command_line, options_record
-from mixup_cli.report import report, write_report
+from mixup_cli.report import charts, report, write_report
 from mixup_cli.report.facts import read_facts
-from mixup_cli.store import Store, read_record
+from mixup_cli.store import Store, read_record, replace_file
 from mixup_cli.verify import verify
 
 HOSTILE = (
@@ -94,6 +101,10 @@ def test_the_totals_are_those_of_the_record(out, page):
                  "share_equal_to_source"):
         assert float(page.values[name]) == counts[name]
     assert counts["rejected"] == 1 and counts["originals"] > 0
+    share = f"{counts['share_equal_to_source']:.1%}"  # one number and one wording, wherever it stands
+    assert page.of_id["share_equal_to_source"] == share
+    assert f"{share} of the mixed outputs equal one of their sources in 8 bits" in page.text
+    assert "on the same kind of processor the same bytes" in page.text
     sizes = [len(data) for data in tree(out).values()]
     assert int(page.values["bytes"]) == sum(sizes)
     assert f"{len(sizes):,} files" in page.text
@@ -140,6 +151,223 @@ def test_samples_are_outputs_of_the_run(out, page):
         shown, output = (np.asarray(Image.open(f)) for f in (io.BytesIO(data), out / sample.file))
         assert np.array_equal(shown[::8, ::8], output if output.ndim == 3 else output[..., None])
         assert float(rows[sample.file]["lam"]) == sample.lam
+
+
+PATH = re.compile("M ([-0-9.]+) ([-0-9.]+)|L ([-0-9.]+) ([-0-9.]+)")
+
+
+def figures(html):
+    """(alternative text, caption) of every sample, as text."""
+    for figure in re.findall("<figure>.*?</figure>", html, re.S):
+        alt = re.search(r'alt="([^"]*)"', figure)[1]
+        caption = re.sub("<[^>]*>", "", re.search("<figcaption>(.*?)</figcaption>", figure)[1].replace("<br>", "\n"))
+        yield unescape(alt), unescape(caption)
+
+
+def shapes(html, chart, colour, paint="fill"):
+    """The points of each shape of a chart that is painted in one of the page's colours, and its style."""
+    svg = ElementTree.fromstring(next(s for s in re.findall("<svg.*?</svg>", html, re.S) if f'id="{chart}-title' in s))
+    for path in svg.iter("{http://www.w3.org/2000/svg}path"):
+        style = path.get("style") or ""
+        if path.get("clip-path") and f"{paint}: var(--{colour})" in style:
+            found = [[float(n) for n in point if n] for point in PATH.findall(path.get("d"))]
+            yield np.array(found), style
+
+
+def cells(html, table):
+    """The rows of a table's body, as text."""
+    body = re.search(f"<table {table}.*?<tbody>(.*?)</tbody>", html, re.S)[1]
+    for row in re.findall("<tr>(.*?)</tr>", body, re.S):
+        yield [unescape(re.sub("<[^>]*>", "", cell)) for cell in re.findall("<t[dh][^>]*>(.*?)</t[dh]>", row)]
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """A run that is symmetric in nothing: class sizes, alpha, bounds of lam, labels of their own."""
+    source = tmp_path_factory.mktemp("uneven") / "in"
+    for name, count in (("ape", 9), ("bee", 4), ("cat", 2)):
+        write_dataset(source, (name,), count)
+    Image.fromarray(noise(100, 400, 3)).save(source / "cat/0.png")
+    out = source.parent / "out"
+    plan = PlanOptions(alpha=(0.3, 1.2), min_mix=0.05, max_mix=0.4, copies=40, label_policy="remix",
+                       kappa=2, tau=0.7)
+    augment(source, out, Options(plan, Canvas((5, 4))), jobs=0)
+    return out
+
+
+@pytest.fixture(scope="module")
+def uneven_page(uneven):
+    return report(uneven).decode()
+
+
+@pytest.mark.parametrize("name", ["out", "uneven"])
+def test_captions_and_alternative_texts_give_the_weights_of_the_label(request, name):
+    out = request.getfixturevalue(name)
+    rows = {row["file_name"].removeprefix("images/"): row for row in read_csv(out / "metadata.csv")}
+    html = report(out).decode()
+    found = list(figures(html))
+    assert len(found) >= 8
+    parted = 0
+    for alt, caption in found:
+        row = rows[caption.rpartition("\n")[2]]
+        lam, weight = float(row["lam"]), float(row.get("label_lam", row["lam"]))
+        a, b = (row[side].replace("\u202e", "\\u202e").replace("\x1b", "\\x1b") for side in ("label_a", "label_b"))
+        label = f"{text_of(weight)} {a} + {text_of(1 - weight)} {b}"
+        assert caption.splitlines()[:2] == [f"λ = {text_of(lam)}", label]
+        assert alt == f"{text_of(lam)} of a and {text_of(1 - lam)} of b, label {label}"
+        parted += weight != lam
+    assert (parted > 0) == ("pixels and labels alike" not in html) == (name == "uneven")
+
+
+def text_of(weight):
+    return repr(round(weight, 6)) if 1e-4 <= weight or not weight else f"{weight:.6f}".rstrip("0")
+
+
+def test_the_bars_of_the_histogram_are_as_high_as_the_counts(uneven, uneven_page):
+    """Read back from the picture; the line is scipy's density, in the scale of the bars."""
+    lam = np.array([float(row["lam"]) for row in read_csv(uneven / "metadata.csv")
+                    if row["source_a"] != row["source_b"]])
+    share = np.histogram(lam, np.linspace(0, 1, 51))[0] / len(lam)
+    bars = sorted((points for points, _ in shapes(uneven_page, "lam", "after")), key=lambda p: p[:, 0].min())
+    heights = np.array([np.ptp(points[:, 1]) for points in bars])
+    assert len(bars) == 50 and share[:25].sum() > 0.6
+    scale = heights.sum()
+    assert np.allclose(heights / scale, share, atol=1e-5)
+    (line, _), = shapes(uneven_page, "lam", "density", "stroke")
+    base = max(points[:, 1].max() for points in bars)
+    left = bars[0][:, 0].min()
+    width = (bars[-1][:, 0].min() - left) / 49
+    edges = np.linspace(0, 1, 51)
+    beta, inside = stats.beta(0.3, 1.2), lambda x: np.clip(x, 0.05, 0.4)
+    mass = np.diff(beta.cdf(inside(edges)) + beta.cdf(1 - inside(1 - edges)))
+    for k, expected in enumerate(mass / mass.sum()):
+        x = left + (k + 0.5) * width
+        (y, *_), = {tuple(p[1] for p in step) for step in zip(line, line[1:], strict=False)
+                    if step[0][0] < x < step[1][0]}
+        assert abs((base - y) / scale - expected) < 1e-4
+    text = Page(uneven_page.encode()).text
+    assert "until min(λ, 1 − λ) ≥ 0.05, until min(λ, 1 − λ) ≤ 0.4." in text
+
+
+def test_the_label_mass_is_drawn_and_listed_as_the_record_has_it(uneven, uneven_page):
+    before = Counter(path.parent.name for path in (uneven.parent / "in").rglob("*.png"))
+    labels = read_csv(uneven / "labels.csv")
+    after = {name: sum(float(row[name]) for row in labels) for name in before}
+    rows = list(cells(uneven_page, 'id="mass"'))
+    assert [row[0] for row in rows] == ["ape", "bee", "cat"]
+    wanted = []
+    for name, *numbers in rows:
+        shares = 100 * before[name] / 15, 100 * after[name] / sum(after.values())
+        assert np.allclose([float(n.replace(",", "")) for n in numbers],
+                           (before[name], shares[0], after[name], shares[1]), atol=2e-3)
+        wanted.append(shares)
+    for when, colour in enumerate(("before", "after")):
+        bars = sorted((p for p, _ in shapes(uneven_page, "mass", colour)), key=lambda p: p[:, 1].min())
+        widths = [np.ptp(points[:, 0]) for points in bars]
+        assert np.allclose(np.array(widths) / sum(widths) * 100, [w[when] for w in wanted], atol=1e-2)
+    assert abs(wanted[0][0] - wanted[0][1]) > 1  # the two can be told apart
+
+
+def test_the_pairs_are_drawn_and_listed_a_by_row(uneven, uneven_page):
+    names = ["ape", "bee", "cat"]
+    pairs = Counter((row["label_a"], row["label_b"]) for row in read_csv(uneven / "metadata.csv")
+                    if row["source_a"] != row["source_b"])
+    wanted = np.array([[pairs[a, b] for b in names] for a in names])
+    assert (wanted != wanted.T).any()
+    rows = list(cells(uneven_page, 'class="pairs"'))
+    assert [row[0] for row in rows] == names
+    assert [[int(n.replace(",", "")) for n in row[1:]] for row in rows] == wanted.tolist()
+    fields_drawn = [(*points.min(axis=0), style) for points, style in shapes(uneven_page, "pairs", "after")]
+    columns, lines = (sorted({round(field[axis], 3) for field in fields_drawn}) for axis in (0, 1))
+    shown = np.zeros((3, 3))
+    for x, y, style in fields_drawn:
+        opacity = re.search("opacity: ([0-9.]+)", style)
+        shown[lines.index(round(y, 3)), columns.index(round(x, 3))] = float(opacity[1]) if opacity else 1
+    assert np.allclose(shown, np.where(wanted, 0.08 + 0.92 * wanted / wanted.max(), 0), atol=1e-4)
+
+
+def test_disk_blocks_are_whole(uneven):
+    sizes = [len(data) for data in tree(uneven).values()]
+    facts = read_facts(uneven)
+    assert (facts.files, facts.num_bytes) == (len(sizes), sum(sizes))
+    assert facts.num_blocks == sum(4096 * -(-size // 4096) for size in sizes) > 2 * sum(sizes)
+
+
+def test_numbers_in_the_heat_map_stand_out():
+    """A contrast of 4.5 (WCAG 2.2) in the light and in the dark, whatever the share."""
+    css = (Path(charts.__file__).parent / "page.html").read_text("utf-8")
+    for root in re.findall(":root {(.*?)}", css, re.S):
+        colour = {name: np.array([*bytes.fromhex(value)]) for name, value in re.findall("--([a-z]+): #([0-9a-f]{6})", root)}
+        for share in np.linspace(0, 1, 1001):
+            opacity = 0.08 + 0.92 * share
+            field = opacity * colour["after"] + (1 - opacity) * colour["card"]
+            light = sorted((luminance(field), luminance(colour[charts.level(share)])))
+            assert (light[1] + 0.05) / (light[0] + 0.05) >= 4.5, share
+
+
+def luminance(rgb):
+    part = np.asarray(rgb) / 255
+    return np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
+
+
+@pytest.mark.parametrize("format", ["folder", "webdataset"])
+def test_a_missing_image_is_no_matter_of_a_smaller_total(uneven, tmp_path, format):
+    out = tmp_path / "out"
+    if format == "folder":
+        shutil.copytree(uneven, out)
+    else:
+        augment(uneven.parent / "in", out, Options(PlanOptions(lam=0.5, copies=140), Canvas((2, 2)), format=format), jobs=0)
+    assert read_facts(out).files == len(tree(out))
+    shown = {f"images/{caption.rpartition(chr(10))[2]}" for _, caption in figures(report(out).decode())}
+    if format == "folder":
+        lost = next(out / row["file_name"] for row in read_csv(out / "metadata.csv") if row["file_name"] not in shown)
+    else:
+        lost = next(p for p in sorted(out.glob("images/*.tar")) if not any(p.stem in name.split("/") for name in shown))
+    lost.unlink()
+    with pytest.raises(InputError, match="are there; mixup verify names all"):
+        report(out)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_a_folder_that_takes_no_file_is_refused_before_any_work(uneven):
+    """As an ordinary user, even where the tests run as root, who may do everything."""
+    code = (
+        "import os, sys, tomllib, mixup_cli.run, mixup_cli.report.page, mixup_cli.preview, mixup_cli.cli.progress;"
+        "import mixup_cli.cli.augment, mixup_cli.cli.preview, mixup_cli.cli.report, mixup_cli.cli.settings;"
+        "os.getuid() or os.setuid(65534); mixup_cli.cli.main()"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        shutil.copytree(uneven, root / "run")
+        shutil.copytree(uneven.parent / "in", root / "in")
+        (root / "closed").mkdir()
+        (root / "closed/f.png").write_bytes(b"mine")
+        (root / "closed/f.png").chmod(0o666)
+        for path in ("run", "closed"):
+            (root / path).chmod(0o555)
+        try:
+            for command in (["report", "run"], ["augment", "in", "run", "--overwrite", "--report"],
+                            ["preview", "in", "-o", "closed/f.png"], ["report", "run", "-o", "closed/p.html"]):
+                result = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, cwd=root)
+                assert result.returncode == 2 and b"no permission to write" in result.stderr, result.stderr
+        finally:
+            for path in ("run", "closed"):
+                (root / path).chmod(0o755)
+        assert (root / "closed/f.png").read_bytes() == b"mine"
+
+
+def test_a_page_is_replaced_whole_and_keeps_its_permissions(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_bytes(b"old")
+    page.chmod(0o600)
+    with pytest.raises(TypeError):
+        replace_file(page, "no bytes: writing fails when the new file is already open")
+    assert page.read_bytes() == b"old" and os.listdir(tmp_path) == ["page.html"]
+    replace_file(page, b"new")
+    assert page.read_bytes() == b"new"
+    if os.name != "nt":
+        assert stat.S_IMODE(page.stat().st_mode) == 0o600
 
 
 def test_names_are_text_and_never_markup(page):
@@ -203,11 +431,19 @@ def test_the_command_on_the_page_repeats_the_run(tmp_path, options):
 def test_every_option_of_a_record_is_repeated_in_a_test():
     """Whoever adds an option adds it to a run above, or below if it is one of a table's."""
     tabular = {"file_column", "label_column", "label_delimiter", "reader", "class_list", "split",
-               "allow_empty", "follow_symlinks"}
+               "from0", "allow_empty", "follow_symlinks"}
     default = options_record("folder", Options())
     changed = {name for options in REPEATED for name, value in options_record("folder", options).items()
                if value != default[name]}
     assert changed | tabular == set(default)
+
+
+def test_every_way_to_read_is_in_a_record():
+    """By its own name, but for those that a record has by another one: paths are not in it."""
+    otherwise = {"labels": "reader", "files_from": "reader", "classes": "class_list",
+                 "include": "include_class", "exclude": "exclude_class"}
+    names = {field.name for field in fields(ReadOptions)}
+    assert {otherwise.get(name, name) for name in names} <= set(options_record("folder", Options()))
 
 
 def check_repeated(tmp_path, places):
@@ -252,10 +488,11 @@ def test_a_split_an_empty_class_and_links_are_repeated(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_list_of_files_is_repeated(tmp_path):
+@pytest.mark.parametrize("end", ["\n", "\0"])
+def test_a_list_of_files_is_repeated(tmp_path, end):
     source = write_dataset(tmp_path / "in")
-    (tmp_path / "list").write_text("cat/1.png\ndog/2.png\ndog/0.png\n")
-    read = ReadOptions(files_from=str(tmp_path / "list"))
+    (tmp_path / "list").write_text(end.join(("cat/1.png", "dog/2.png", "dog/0.png", "")))
+    read = ReadOptions(files_from=str(tmp_path / "list"), from0=end == "\0")
     augment(source, tmp_path / "out", Options(read=read), jobs=0)
     check_repeated(tmp_path, {"IN": source, "LIST": tmp_path / "list"})
 

@@ -141,6 +141,20 @@ def test_light_and_dark_on_a_phone_and_on_a_desk(browser, out, width, scheme):
         assert image.size == (width, 900) and len(image.convert("RGB").getcolors(1 << 20)) > 100
 
 
+def test_no_heading_breaks_inside_a_word_on_a_phone(browser, tmp_path):
+    source = write_dataset(tmp_path / "in", ("a", "b"), 2)
+    (source / "a/x.png").write_bytes(b"no image")
+    augment(source, tmp_path / "out", jobs=0)
+    write_report(tmp_path / "out")
+    show(browser, tmp_path / "out/report.html", 390)
+    headings = browser.execute_script(
+        "return [...document.querySelectorAll('#rejects th, #options th')].map(th => {"
+        " const range = document.createRange(); range.selectNodeContents(th);"
+        " return [th.innerText, new Set([...range.getClientRects()].map(box => box.top)).size] })"
+    )
+    assert headings == [["source", 1], ["reason", 1], ["option", 1], ["value", 1]]
+
+
 def test_the_charts_can_be_read_out(browser, out):
     show(browser, out / "report.html")
     tree = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]

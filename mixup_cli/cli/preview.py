@@ -82,7 +82,7 @@ def command(ctx, paths, out, rows, plan, read, canvas):
     if len(paths) == 2:
         shown = _two_images(ctx, paths, canvas)
     elif len(paths) == 1 or not paths and read.files_from is not None:
-        shown = _plan_of(ctx, paths[0] if paths else None, rows, plan, read, canvas)
+        shown = _plan_of(ctx, paths[0] if paths else None, out, rows, plan, read, canvas)
     else:
         raise click.UsageError(f"give A and B, two images, or IN, not {count(len(paths), 'argument')}")
     if out is None:
@@ -111,10 +111,10 @@ def _two_images(ctx, paths, canvas):
     return grid(*paths, ctx.meta["lams"] or TUTORIAL_LAMS, canvas)
 
 
-def _plan_of(ctx, source, rows, plan, read, canvas):
+def _plan_of(ctx, source, out, rows, plan, read, canvas):
     from mixup_cli.preview import ROWS, contact_sheet
     from mixup_cli.provenance import Options
 
     if ctx.meta["lams"] and len(ctx.meta["lams"]) > 1:
         raise click.UsageError("--lam: a plan has one fixed lam; give one, or two images")
-    return contact_sheet(source, Options(plan, canvas, read=read), rows or ROWS)
+    return contact_sheet(source, Options(plan, canvas, read=read), rows or ROWS, out if out != "-" else None)

@@ -25,7 +25,7 @@ def check_output(out, ending, inputs=()):
     """
     if out == "-":
         if sys.stdout.isatty():
-            raise click.UsageError(f"-o - would fill the terminal; redirect it: > picture{ending}")
+            raise click.UsageError(f"-o - would fill the terminal; redirect it: > FILE{ending}")
         return
     path = Path(out)
     special = path.exists() and not path.is_file() and not path.is_dir()  # a pipe, /dev/null
@@ -33,11 +33,14 @@ def check_output(out, ending, inputs=()):
         raise click.UsageError(f"-o {out}: give a name that ends in {ending}, or -")
     if path.is_dir():
         raise click.UsageError(f"-o {out}: a folder; give a file")
-    folder = path.absolute().parent
+    folder = Path(os.path.realpath(path)).parent
     if not folder.is_dir():
         raise click.UsageError(f"-o {out}: no folder {folder}; make it first")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise click.UsageError(f"-o {out}: no permission to write; choose another place")
+    # A file is replaced by a new one, which its folder must take; a pipe is written to.
+    needed = [path] if special else [path, folder] if path.exists() else [folder]
+    for place in needed:
+        if not os.access(place, os.W_OK):
+            raise click.UsageError(f"-o {out}: no permission to write {place}; choose another place")
     for given in inputs:
         if _inside(path, given):
             raise click.UsageError(f"-o {out}: lies in the input {given}; choose another place")

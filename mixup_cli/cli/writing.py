@@ -119,7 +119,7 @@ def summary(record, out):
     if counts["outputs"] > counts["originals"]:
         share = counts["share_equal_to_source"]
         mixed = "mixed outputs" if counts["originals"] else "outputs"
-        yield f"{share:.0%} of the {mixed} equal one of their sources (lam within 1/510 of 0 or 1)"
+        yield f"{share:.1%} of the {mixed} equal one of their sources in 8 bits (lam within 1/510 of 0 or 1)"
     if counts.get("nearly_even"):
         yield (
             f"{counts['nearly_even']:,} of {count(counts['outputs'], 'output')} nearly even: no class has"

@@ -73,11 +73,13 @@ class Plan:
             [self.shard_names[shard]], self.file_names[some], self.digits,
         )
 
-    def share_equal_to_source(self):
+    def share_equal_to_source(self, kept=True):
         """The share of mixed outputs whose 8-bit pixels surely equal one of their sources: there
         the other one moves no pixel by half a level, min(lam, 1 - lam) * 255 < 1/2.
+
+        kept: (R,) bool, the rows that count, those that were written.
         """
-        mixed = self.mixed
+        mixed = self.mixed & kept
         equal = mixed & ((self.lam < 0.5 / 255) | (self.lam > 1 - 0.5 / 255))
         return np.count_nonzero(equal) / max(1, np.count_nonzero(mixed))
 

@@ -17,7 +17,7 @@ NEEDS = ("matplotlib", "jinja2")
 
 def check_report(path=None):
     """Refuse, before any work, what would fail after it: a missing library, and where `path` is
-    given, a file there that is no report of ours."""
+    given, a file there that is no report of ours, or a folder that takes no file."""
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(
@@ -25,6 +25,10 @@ def check_report(path=None):
         )
     if path is not None and os.path.lexists(path) and not is_report(path):
         raise InputError(f"{path}: not a report of mixup; move it away first")
+    folder = None if path is None else os.path.dirname(os.path.abspath(path))
+    if folder is not None and os.path.isdir(folder) and not os.access(folder, os.W_OK):
+        raise InputError(f"{folder}: no permission to write a report there; write it elsewhere by"
+                         f" mixup report {os.path.dirname(path)} -o FILE.html")
 
 
 def report(out):

@@ -27,7 +27,10 @@ WIDTH = 3.2  # inches of a plot: on a phone the text is still readable
 LETTER = 0.06  # inches, about, of a class name beside it
 PIXELS_A_POINT = 1.5  # of the page, for a point of matplotlib's
 LONGEST_NAME = 15  # columns of a class name beside a chart; the tables have all
-OVER = "over"  # text on a dark field
+# A number on a field stands out at a contrast of 4.5 or more: above which share of the strongest
+# colour it changes sides, in the dark and in the light. The page has a colour for each.
+FROM_DARK, FROM_LIGHT = 0.65, 0.92
+LEVELS = ("faint", "middle", "strong")
 NUMBERED = 12  # classes whose counts are written into the heat map
 
 
@@ -117,7 +120,7 @@ def pair_map(facts):
             if size <= NUMBERED:
                 axes.text(column + 0.47, row + 0.47, f"{pairs[row, column]:,}", ha="center",
                           va="center", size=7 if size > 8 else 8,
-                          gid=OVER if share > 0.45 else None)
+                          gid=level(share))
         axes.set(xlim=(0, size), ylim=(size, 0), aspect="equal", xlabel="b", ylabel="a")
         axes.set_xticks(np.arange(size) + 0.47)
         # Anchored at their ends: the browser's font has other widths.
@@ -136,6 +139,11 @@ def pair_map(facts):
     )
     side = min(max(2.2, 0.32 * size), 6.0)
     return _svg("pairs", "Which class was mixed with which", text, draw, side, side)
+
+
+def level(share):
+    """The class of a number on a field of this share of the strongest colour."""
+    return LEVELS[int(share > FROM_DARK) + int(share > FROM_LIGHT)]
 
 
 def _legend(axes):
@@ -181,7 +189,7 @@ def _for_page(svg, name, title, text):
             if child.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style"):
                 parent.remove(child)
     for element in root.iter():
-        if element.get("id") == OVER:  # there are many
+        if element.get("id") in LEVELS:  # there are many of each
             element.set("class", element.attrib.pop("id"))
         for key, value in list(element.attrib.items()):
             element.set(key, _for_page_attribute(key, value, name))

@@ -13,23 +13,26 @@ from mixup_cli.codec import decode, parse_colour
 from mixup_cli.dataset import MILLION, parse_label, read_class_list, read_table
 from mixup_cli.draw import png, thumbnail
 from mixup_cli.errors import InputError, SourceError
-from mixup_cli.store import file_digest, read_image, read_record
+from mixup_cli.plan import LABEL_LAM
+from mixup_cli.store import FORMATS, file_digest, in_blocks, read_image, read_record
 
 BINS = 50  # of the histogram of lam
 SAMPLES = 10  # one from each tenth of lam
 SAMPLE_SIDE = 160  # pixels
 MOST_CLASSES = 40  # that a heat map tells apart; more are grouped
 MOST_REJECTS = 100  # that the page lists
-DISK_BLOCK = 4096  # what a small file takes up on nearly every file system
+COLUMNS_USED = ("file_name", "lam", "source_a", "source_b", "label_a", "label_b")  # of metadata.csv
 ANY_SIZE = 1 << 40  # pixels: what a run has written may be read
 
 
 @dataclass(frozen=True)
 class Sample:
-    """An output: file name, lam, the labels of its sources, and the picture as bytes of a PNG."""
+    """An output: file name, lam, the weight of a's label, which is lam unless a label policy parts
+    them, the labels of its sources, and the picture as bytes of a PNG."""
 
     file: str
     lam: float
+    label_lam: float
     label_a: str
     label_b: str
     picture: bytes
@@ -39,8 +42,8 @@ class Sample:
 class Facts:
     """record: what mixup.json holds; lam (BINS,): mixed outputs by lam, and expected (BINS,) of
     them by the distribution that lam was drawn from, or None; classes: their names; groups: names of
-    runs of classes; pairs (G, G): mixed outputs by the group of a and of b; samples; rejects: the
-    first of them, (source, reason); files, num_bytes, num_blocks: what is on disk, the blocks in
+    runs of classes; pairs (G, G): mixed outputs by the group of a and of b; samples; parted: whether
+    labels have weights of their own, label_lam; rejects: the first of them, (source, reason); files, num_bytes, num_blocks: what is on disk, the blocks in
     bytes."""
 
     record: dict
@@ -50,6 +53,7 @@ class Facts:
     groups: list
     pairs: np.ndarray
     samples: list
+    parted: bool
     rejects: list
     files: int
     num_bytes: int
@@ -66,7 +70,7 @@ def read_facts(out):
     rows = _Rows(read_table(out / "metadata.csv"), classes)
     lam, a, b = rows.arrays()
     starts = _group_starts(len(classes))
-    files, num_bytes, num_blocks = _disk_used(out, ["mixup.json", *record["digests"]])
+    files, num_bytes, num_blocks = _disk_used(out, record)
     histogram = np.bincount(np.minimum(lam.astype(np.int64) * BINS // MILLION, BINS - 1), None, BINS)
     return Facts(
         record=record,
@@ -76,6 +80,7 @@ def read_facts(out):
         groups=_group_names(classes, starts),
         pairs=_pairs(a, b, starts),
         samples=[_sample(out, record, *row) for row in rows.samples()],
+        parted=rows.parted,
         rejects=_rejects(out, record),
         files=files, num_bytes=num_bytes, num_blocks=num_blocks,
     )
@@ -97,12 +102,12 @@ class _Rows:
 
     def __init__(self, table, classes):
         index = {name: k for k, name in enumerate(classes)}
+        self.parted = LABEL_LAM in table.header
         self.lam, self.a, self.b = array("i"), array("i"), array("i")
         self.best = {}  # tenth of lam -> the row that shows it best
         column = {name: table.header.index(name) for name in table.header}
-        file, lam, one, other, label_a, label_b = (
-            column[name] for name in ("file_name", "lam", "source_a", "source_b", "label_a", "label_b")
-        )
+        file, lam, one, other, label_a, label_b = (column[name] for name in COLUMNS_USED)
+        label_lam = column.get(LABEL_LAM, lam)
 
         @functools.lru_cache(100_000)
         def heaviest(text):
@@ -115,18 +120,19 @@ class _Rows:
             self.lam.append(weight)
             self.a.append(heaviest(row[label_a]))
             self.b.append(heaviest(row[label_b]))
-            self._offer(weight, row[file], row[label_a], row[label_b])
+            self._offer(weight, row[file], row[label_lam], row[label_a], row[label_b])
 
-    def _offer(self, weight, file, label_a, label_b):
+    def _offer(self, weight, file, label_lam, label_a, label_b):
         """Keep the row if it is the nearest to the middle of its tenth; two classes show more."""
         tenth = min(weight * SAMPLES // MILLION, SAMPLES - 1)
         middle = (2 * tenth + 1) * MILLION // (2 * SAMPLES)
         rank = (label_a == label_b, abs(weight - middle))
         if tenth not in self.best or rank < self.best[tenth][0]:
-            self.best[tenth] = rank, (file, weight, label_a, label_b)
+            self.best[tenth] = rank, (file, weight, float(label_lam), label_a, label_b)
 
     def samples(self):
-        """(file, lam in millionths, label of a, label of b), one for each tenth of lam that occurs."""
+        """(file, lam in millionths, label_lam, label of a, label of b), one for each tenth of lam that
+        occurs."""
         return [self.best[tenth][1] for tenth in sorted(self.best)]
 
     def arrays(self):
@@ -171,7 +177,7 @@ def _pairs(a, b, starts):
     return np.bincount(a * size + b, minlength=size * size).reshape(size, size)
 
 
-def _sample(out, record, file, weight, label_a, label_b):
+def _sample(out, record, file, weight, label_lam, label_a, label_b):
     try:
         format = record["options"].get("format", "folder")
         pixels = decode(read_image(out, file, format), ANY_SIZE).pixels
@@ -179,7 +185,7 @@ def _sample(out, record, file, weight, label_a, label_b):
         reason = e.strerror if isinstance(e, OSError) else e
         raise InputError(f"{out / file}: {reason}; mixup verify names all that is wrong") from e
     small = thumbnail(pixels, SAMPLE_SIDE, parse_colour(record["options"]["background"]))
-    return Sample(file, weight / MILLION, label_a, label_b, png(small))
+    return Sample(file, weight / MILLION, label_lam, label_a, label_b, png(small))
 
 
 def _rejects(out, record):
@@ -189,9 +195,15 @@ def _rejects(out, record):
     return [tuple(cells) for _, (_, cells) in zip(range(MOST_REJECTS), rows, strict=False)]
 
 
-def _disk_used(out, tables):
-    """(files, bytes, bytes in whole blocks) of what the run wrote; a report is not counted."""
-    files = num_bytes = num_blocks = 0
+def _disk_used(out, record):
+    """(files, bytes, bytes in whole blocks) of what the run wrote; a report is not counted.
+
+    Raises InputError if an image is missing, or a shard where shards are files.
+    """
+    files = num_bytes = num_blocks = there = 0
+    tables = ["mixup.json", *record["digests"]]
+    suffix = FORMATS[record["options"].get("format", "folder")].suffix
+    wanted = record["counts"]["shards" if suffix else "outputs"]
     sizes, folders = [(out / name).stat().st_size for name in tables], [out / "images"]
     while folders:
         with os.scandir(folders.pop()) as entries:
@@ -200,8 +212,13 @@ def _disk_used(out, tables):
                     folders.append(entry.path)
                 else:
                     sizes.append(entry.stat(follow_symlinks=False).st_size)
+                    there += entry.name.endswith(suffix or ".png")
         files += len(sizes)
         num_bytes += sum(sizes)
-        num_blocks += sum(-(-size // DISK_BLOCK) * DISK_BLOCK for size in sizes)
+        num_blocks += sum(map(in_blocks, sizes))
         sizes = []
+    if there < wanted:
+        raise InputError(
+            f"{out / 'images'}: {there:,} files of {wanted:,} are there; mixup verify names all that is wrong"
+        )
     return files, num_bytes, num_blocks

@@ -57,11 +57,13 @@ def _value(value):
 
 
 def _sample(sample):
-    weight = round(sample.lam * MILLION)
+    weight, label_weight = (round(lam * MILLION) for lam in (sample.lam, sample.label_lam))
     return {
         "file": sample.file,
         "lam": weight_text(weight),
         "rest": weight_text(MILLION - weight),
+        "weight_a": weight_text(label_weight),
+        "weight_b": weight_text(MILLION - label_weight),
         "label_a": sample.label_a,
         "label_b": sample.label_b,
         "picture": "data:image/png;base64," + base64.b64encode(sample.picture).decode(),

@@ -12,7 +12,7 @@ import tempfile
 from mixup_cli import remote
 from mixup_cli.store.bucket import Bucket, UploadedShard
 from mixup_cli.store.classes import LAYOUTS, class_folders
-from mixup_cli.store.disk import replace_file
+from mixup_cli.store.disk import in_blocks, replace_file
 from mixup_cli.store.folder import OPTIONAL, REPORT, TABLES, Store, is_report
 from mixup_cli.store.formats import FORMATS, open_shard, read_image, require
 from mixup_cli.store.pipe import Pipe
@@ -39,6 +39,6 @@ def stage_shard(out, staging, folder, sync, format, classes, like):
 
 __all__ = [
     "FORMATS", "LAYOUTS", "OPTIONAL", "REPORT", "TABLES", "Pipe", "StagedShard", "Store", "class_folders",
-    "file_digest", "is_report", "open_shard", "open_store", "read_image", "read_record", "replace_file",
+    "file_digest", "in_blocks", "is_report", "open_shard", "open_store", "read_image", "read_record", "replace_file",
     "require", "sealed", "stage_shard",
 ]

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ except ImportError:  # Windows
     fcntl = None
     import msvcrt
 
+BLOCK = 4096
 REMOVES_OPEN_FILES = fcntl is not None
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -87,7 +89,8 @@ def replacing(path, partial):
 
 
 def replace_file(path, data):
-    """Write bytes as a file that appears whole under its name; a pipe or a device is written to."""
+    """Write bytes as a file that appears whole under its name, with the permissions of the one that
+    was there; a pipe or a device is written to."""
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         with naming(path), open(path, "wb") as file:
@@ -96,6 +99,8 @@ def replace_file(path, data):
     partial = path.with_name(f".{path.name}.part")
     try:
         with naming(path), open(partial, "wb") as file:
+            if path.exists():
+                shutil.copymode(path, partial)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -145,6 +150,11 @@ def sync_folder(folder):
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def in_blocks(size):
+    """What a file of so many bytes takes up, in the blocks of nearly every file system."""
+    return -(-size // BLOCK) * BLOCK
 
 
 def _libc():
