@@ -6,12 +6,11 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
-from helpers import read_csv, tree, write_dataset
+from helpers import AS_ORDINARY_USER, read_csv, tree, write_dataset
 from mixup_cli.cli import COMMANDS
 from mixup_cli.cli.progress import Progress
 
@@ -137,12 +136,6 @@ def test_overwrite_replaces_an_earlier_run_and_keeps_the_rest(source, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 def test_no_permission_to_write_or_to_read():
     """As an ordinary user, even where the tests run as root, who may do everything."""
-    code = (  # all of it is imported first: that user may not be allowed where it is installed
-        "import importlib, os, pkgutil, mixup_cli\n"
-        "for room in pkgutil.walk_packages(mixup_cli.__path__, 'mixup_cli.'):\n"
-        "    room.name.endswith('__main__') or importlib.import_module(room.name)\n"
-        "os.getuid() or os.setuid(65534); mixup_cli.cli.main()"
-    )
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         root.chmod(0o755)
@@ -150,7 +143,7 @@ def test_no_permission_to_write_or_to_read():
         (root / "locked").mkdir(mode=0o500)
 
         def run(source, out):
-            command = [sys.executable, "-c", code, "augment", source, out]
+            command = [*AS_ORDINARY_USER, "augment", source, out]
             return subprocess.run(command, capture_output=True, text=True, cwd=root)
 
         assert_refused(run("in", "locked/out"), 2, "locked")

@@ -24,7 +24,7 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from helpers import noise, read_csv, run_measured, run_without, tree, write_dataset
+from helpers import AS_ORDINARY_USER, noise, read_csv, run_measured, run_without, tree, write_dataset
 from mixup_cli.run import _finish, augment
 from mixup_cli.canvas import Canvas
 from mixup_cli.dataset import ReadOptions
@@ -331,11 +331,6 @@ def test_a_missing_image_is_no_matter_of_a_smaller_total(uneven, tmp_path, forma
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 def test_a_folder_that_takes_no_file_is_refused_before_any_work(uneven):
     """As an ordinary user, even where the tests run as root, who may do everything."""
-    code = (
-        "import os, sys, tomllib, mixup_cli.run, mixup_cli.report.page, mixup_cli.preview, mixup_cli.cli.progress;"
-        "import mixup_cli.cli.augment, mixup_cli.cli.preview, mixup_cli.cli.report, mixup_cli.cli.settings;"
-        "os.getuid() or os.setuid(65534); mixup_cli.cli.main()"
-    )
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         root.chmod(0o755)
@@ -349,7 +344,7 @@ def test_a_folder_that_takes_no_file_is_refused_before_any_work(uneven):
         try:
             for command in (["report", "run"], ["augment", "in", "run", "--overwrite", "--report"],
                             ["preview", "in", "-o", "closed/f.png"], ["report", "run", "-o", "closed/p.html"]):
-                result = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, cwd=root)
+                result = subprocess.run([*AS_ORDINARY_USER, *command], capture_output=True, cwd=root)
                 assert result.returncode == 2 and b"no permission to write" in result.stderr, result.stderr
         finally:
             for path in ("run", "closed"):
