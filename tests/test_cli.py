@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -133,6 +134,7 @@ def test_overwrite_replaces_an_earlier_run_and_keeps_the_rest(source, tmp_path):
     assert (out / "mixup.json").exists()
 
 
+@pytest.mark.skipif(not shutil.which(AS_ORDINARY_USER[0]), reason="root needs setpriv to be refused anything")
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 def test_no_permission_to_write_or_to_read():
     """As an ordinary user, even where the tests run as root, who may do everything."""

@@ -328,6 +328,7 @@ def test_a_missing_image_is_no_matter_of_a_smaller_total(uneven, tmp_path, forma
         report(out)
 
 
+@pytest.mark.skipif(not shutil.which(AS_ORDINARY_USER[0]), reason="root needs setpriv to be refused anything")
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 def test_a_folder_that_takes_no_file_is_refused_before_any_work(uneven):
     """As an ordinary user, even where the tests run as root, who may do everything."""
