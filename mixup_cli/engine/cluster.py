@@ -7,9 +7,10 @@ import signal
 import threading
 import time
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
+from concurrent.futures import CancelledError
 
-from mixup_cli.engine.pool import keep_freed_memory
+from mixup_cli.engine.pool import first_done, keep_freed_memory
+from mixup_cli.engine.signals import SignalsHeld
 from mixup_cli.errors import InputError, StoppedError
 
 LOCAL = "local"
@@ -54,10 +55,12 @@ class Cluster:
                     job = again.popleft() if again else next(jobs, None)
                     if job is None:
                         break
-                    waiting[executor.submit(_on_worker, function, job, self.probe)] = job
+                    with SignalsHeld():
+                        future = executor.submit(_on_worker, function, job, self.probe)
+                    waiting[future] = job
                 if not waiting:
                     return
-                done, _ = wait(waiting, tick, FIRST_COMPLETED)
+                done = first_done(waiting, tick)
                 on_wait()
                 for future in done:
                     job = waiting.pop(future)

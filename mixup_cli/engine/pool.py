@@ -12,9 +12,9 @@ from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
+from mixup_cli.engine.signals import ENDING, SignalsHeld
 from mixup_cli.errors import StoppedError
 
-ENDING = {signal.SIGINT, signal.SIGTERM}
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 KEPT_BYTES = 1 << 25
 LAST_SECONDS = 2  # for a worker to end; more than that it takes only where the system holds it
@@ -47,17 +47,22 @@ class InProcess(Executor):
 
 
 class Pool(ProcessPoolExecutor):
-    """A pool of processes that no signal disturbs while it forks them: Python would lose what a
-    handler raises there, and a worker shall not run its parent's handlers."""
+    """A pool of processes that no signal disturbs at work: what a handler raises while processes are
+    forked Python would lose, and a worker shall not run its parent's handlers before it has its own."""
 
     def submit(self, fn, /, *args, **kwargs):
-        if not hasattr(signal, "pthread_sigmask"):  # Windows
-            return super().submit(fn, *args, **kwargs)
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-        try:
-            return super().submit(fn, *args, **kwargs)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        with SignalsHeld():
+            if not hasattr(signal, "pthread_sigmask"):  # Windows
+                return super().submit(fn, *args, **kwargs)
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+            try:
+                return super().submit(fn, *args, **kwargs)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        with SignalsHeld():
+            super().shutdown(wait, cancel_futures=cancel_futures)
 
 
 @contextlib.contextmanager
@@ -72,13 +77,15 @@ def open_executor(jobs):
         yield pool
         pool.shutdown()
     finally:
-        workers = set(multiprocessing.active_children()) - before
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.join(LAST_SECONDS)
-            worker.kill()
-        pool.shutdown(cancel_futures=True)  # its threads too: beside threads nothing can be forked
+        with SignalsHeld():
+            workers = set(multiprocessing.active_children()) - before
+            for worker in workers:
+                worker.terminate()
+            last = time.monotonic() + LAST_SECONDS
+            for worker in workers:
+                worker.join(max(0, last - time.monotonic()))
+                worker.kill()
+            pool.shutdown(cancel_futures=True)  # its threads too: beside threads nothing can be forked
 
 
 def _context():
@@ -155,7 +162,7 @@ def _run(executor, function, jobs, waiting, in_flight, on_wait, tick):
                 break
         if not waiting:
             return
-        done, _ = wait(waiting, tick, FIRST_COMPLETED)
+        done = first_done(waiting, tick)
         on_wait()
         for future in sorted(done, key=lambda f: isinstance(f.exception(), BrokenProcessPool)):
             result = future.result()  # a job whose worker died stays in waiting
@@ -163,7 +170,13 @@ def _run(executor, function, jobs, waiting, in_flight, on_wait, tick):
             yield result
 
 
-def deadly(function, jobs):
+def first_done(futures, tick):
+    """Those that are done, as soon as one is; none where `tick` seconds have passed."""
+    with SignalsHeld():
+        return wait(futures, tick, FIRST_COMPLETED).done
+
+
+def deadly(function, jobs, tick=0.2):
     """Run jobs one by one, in a worker that is replaced when it dies; returns those that killed it
     twice, since once may be anybody's deed: {position in jobs: seconds that it took}."""
     found, position, again = {}, 0, False
@@ -172,7 +185,10 @@ def deadly(function, jobs):
             with open_executor(1) as executor:
                 while position < len(jobs):
                     start = time.monotonic()
-                    error = executor.submit(function, jobs[position]).exception()
+                    future = executor.submit(function, jobs[position])
+                    while not first_done([future], tick):
+                        pass
+                    error = future.exception()
                     if isinstance(error, BrokenProcessPool):
                         raise error
                     position, again = position + 1, False
