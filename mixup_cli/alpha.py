@@ -11,7 +11,7 @@ from mixup_cli.errors import InputError
 # times 255 is below 1/2: 0.001960 still is, so the boundary lies half a millionth above it.
 EQUAL_BELOW = 0.0019605
 CAPTION = "α → 0 is plain training (λ is 0 or 1), α → ∞ always blends half and half (λ = ½)"
-NORMAL_ABOVE = 1e8  # a + b: the Beta distribution is a normal one to 9 digits
+NORMAL_ABOVE = 5e7  # a and b: the Beta distribution is a normal one to 9 digits, to 4 where b >> a
 DEFAULT_ALPHAS = (0.1, 0.2, 1.0, 8.0)
 # Pixels of the picture, its plot and its margins.
 WIDTH, PLOT_HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 298, 48, 40, 20, 78
@@ -70,13 +70,13 @@ def beta_cdf(x, a, b):
     """
     if x <= 0 or x >= 1:
         return float(x >= 1)
-    if a + b > NORMAL_ABOVE:
+    if min(a, b) > NORMAL_ABOVE:
         mean, spread = _normal(a, b)
         return 0.5 * math.erfc((mean - x) / spread / math.sqrt(2))
+    factor = math.exp(a * math.log(x) + b * math.log1p(-x) - _log_beta(a, b))
     if x > (a + 1) / (a + b + 2):  # the fraction converges fast on the other side
-        return 1 - beta_cdf(1 - x, b, a)
-    factor = math.exp(a * math.log(x) + b * math.log1p(-x) - _log_beta(a, b)) / a
-    return factor * _fraction(x, a, b)
+        return 1 - factor / b * _fraction(1 - x, b, a)
+    return factor / a * _fraction(x, a, b)
 
 
 def _normal(a, b):
@@ -86,7 +86,12 @@ def _normal(a, b):
 
 
 def _log_beta(a, b):
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+    """log(Gamma(a) Gamma(b) / Gamma(a + b))"""
+    a, b = sorted((a, b))
+    if b < 1e6:
+        return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+    # The two large terms by Stirling's formula, their difference without its cancellation.
+    return math.lgamma(a) - (b - 0.5) * math.log1p(a / b) - a * math.log(a + b) + a + (1 / b - 1 / (a + b)) / 12
 
 
 def _fraction(x, a, b):
@@ -111,7 +116,7 @@ def _not_zero(x):
 def density(x, alpha):
     """The density of lam at x, 0 < x < 1."""
     a, b = _parameters(alpha)
-    if a + b > NORMAL_ABOVE:  # the terms below would cancel out, digit by digit
+    if min(a, b) > NORMAL_ABOVE:  # the terms below would cancel out, digit by digit
         mean, spread = _normal(a, b)
         return math.exp(-(((x - mean) / spread) ** 2) / 2) / spread / math.sqrt(2 * math.pi)
     return math.exp((a - 1) * math.log(x) + (b - 1) * math.log1p(-x) - _log_beta(a, b))

@@ -20,7 +20,8 @@ from mixup_cli.kernel import sample_lam
 from mixup_cli.plan import make_plan
 
 ALPHAS = [1e-12, 1e-6, 0.01, 0.1, 0.2, 0.4, 1.0, 2.5, 8.0, 100.0, 1e4, 1e6, 1e9, 1e18,
-          (0.2, 1.0), (1.0, 0.2), (3.0, 50.0), (5.0, 1e7)]
+          (0.2, 1.0), (1.0, 0.2), (3.0, 50.0), (5.0, 1e7), (5.0, 1e9), (1e9, 5.0), (0.2, 1e12), (1e7, 1e10),
+          (5.0, 1e18), (1e-9, 1e6), (1e5, 5e7)]
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
@@ -62,6 +63,15 @@ def test_the_share_is_the_one_that_a_plan_counts():
 @given(st.floats(0, 1, allow_subnormal=False), st.floats(0.01, 1000), st.floats(0.01, 1000))
 def test_the_distribution_function(x, a, b):
     assert beta_cdf(x, a, b) == pytest.approx(special.betainc(a, b, x), abs=1e-11)
+
+
+@pytest.mark.parametrize("a, b", [(5.0, 1e9), (1e9, 5.0), (1e4, 1e9), (1e6, 1e10), (4e7, 4e7), (1e9, 1e9)])
+def test_around_the_mean_of_a_narrow_distribution(a, b):
+    """Where gamma functions cancel out, digit by digit, unless their difference is computed as one."""
+    exact = stats.beta(a, b)
+    for x in exact.ppf([0.01, 0.3, 0.5, 0.9, 0.99]):
+        assert beta_cdf(x, a, b) == pytest.approx(exact.cdf(x), abs=2e-7)
+        assert density(x, (a, b)) == pytest.approx(exact.pdf(x), rel=1e-6)
 
 
 def test_the_ends():
