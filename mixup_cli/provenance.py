@@ -5,7 +5,7 @@ import json
 import os
 import platform
 from dataclasses import asdict, dataclass
-from importlib import metadata
+from importlib import import_module
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from mixup_cli.png import COMPRESSIONS
 from mixup_cli.store import FORMATS, LAYOUTS, file_digest, read_record
 from mixup_cli.tables import label_mass, nearly_even
 
-
+MODULES = {"pillow": "PIL"}  # of packages whose module has another name
 # How labels were read, besides the reader's name: to repeat a run, it is needed.
 READ_AS = ("file_column", "label_column", "label_delimiter", "from0", "allow_empty", "follow_symlinks")
 
@@ -196,7 +196,7 @@ def versions(format="folder"):
     found = {"mixup_cli": __version__, "python": platform.python_version()}
     for package in ("numpy", "pillow", "isal", "simplejpeg", *FORMATS[format].packages):
         try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
+            found[package] = import_module(MODULES.get(package, package)).__version__
+        except ImportError:
             found[package] = None
     return found

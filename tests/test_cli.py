@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -185,3 +186,20 @@ def test_help_version_and_start_up():
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     for arguments in ([], *([name] for name in COMMANDS)):
         assert all(len(line) <= 80 for line in mixup(*arguments, "--help").stdout.splitlines())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("number, code, word", [
+    (signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated"),
+])
+def test_a_signal_to_a_command_that_writes_nothing(number, code, word):
+    """There is nothing that --resume continues."""
+    program = (
+        "import os, sys, mixup_cli.inspect\n"
+        f"mixup_cli.inspect.inspect = lambda *args, **options: os.kill(os.getpid(), {int(number)})\n"
+        "from mixup_cli.cli import main\n"
+        "sys.argv = ['mixup', 'inspect', 'sample_data']\n"
+        "main()\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout, result.stderr) == (code, "", f"{word}\n")

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tarfile
 
@@ -115,6 +116,20 @@ def test_a_reader_that_goes_stops_the_run(source, tmp_path):
         b"Error: standard output: its reader is gone; the tar there is incomplete\n"
     )
     assert len(result.stdout) == 1000 and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("number, code, word", [
+    (signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated"),
+])
+def test_a_signal_while_a_pipe_is_read(source, number, code, word):
+    """Nobody can resume a tar that somebody else has read."""
+    command = [*COMMAND, source, "-", "--copies", "50", "--quiet"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.read(100_000)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err.decode()) == (code, f"{word}: the tar is incomplete; start again\n")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

@@ -45,6 +45,9 @@ there, 130/143 interrupted; after 4, 130 and 143 --resume continues.
 """
 
 
+LEFT = "left"  # in a context's meta: what a signal would leave behind, and what to do
+
+
 class Terminated(BaseException):
     """SIGTERM, so that it unwinds as Ctrl-C does."""
 
@@ -84,10 +87,10 @@ class Commands(click.Group):
                 click.echo(f"Type: {shlex.join(['mixup', *arguments])}", err=True)
             ctx.exit(next(code for kind, code in EXIT_CODES.items() if isinstance(e, kind)))
         except KeyboardInterrupt:
-            click.echo("Interrupted: the output is incomplete; --resume continues", err=True)
+            click.echo("Interrupted" + ctx.meta.get(LEFT, ""), err=True)
             ctx.exit(130)
         except Terminated:
-            click.echo("Terminated: the output is incomplete; --resume continues", err=True)
+            click.echo("Terminated" + ctx.meta.get(LEFT, ""), err=True)
             ctx.exit(143)
         except BrokenPipeError:
             # Whoever read us has seen enough. Python would complain again when it flushes at exit.

@@ -1,6 +1,7 @@
 """What augment and render have in common: write OUT, with progress, and sum up."""
 
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -9,7 +10,7 @@ import click
 
 from mixup_cli.run import ENOUGH_COPIES, augment
 from mixup_cli.run import dry_run as look
-from mixup_cli.cli import count, one_line
+from mixup_cli.cli import LEFT, count, one_line
 from mixup_cli.tables import NEARLY_EVEN
 
 MOST_CLASSES = 10  # more are summed up
@@ -29,8 +30,14 @@ def write(source, out, options, *, dry_run, report, quiet, as_json, **run):
     """Run, and end with the exit code that the result deserves. run: fields of Run."""
     from mixup_cli.cli.progress import Progress
 
+    gc.freeze()  # what is imported stays: no collection, in no forked worker, need look at it again
     if report:
         _check_report(out, run)
+    if not dry_run:
+        click.get_current_context().meta[LEFT] = (
+            ": the tar is incomplete; start again" if out == "-" else
+            ": the output is incomplete; --resume continues"
+        )
     if dry_run:
         record = look(source, out, options, **run)
     elif out == "-":
