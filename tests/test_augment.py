@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -218,6 +219,38 @@ def test_a_source_is_decoded_once_in_its_shard(tmp_path):
         pngs = list(render_rows(job, short))
         assert short.decodes <= len(job.files) + copies
         assert pngs == list(render_rows(job, SourceCache(job)))
+
+
+@pytest.mark.parametrize("mode", ["auto", "RGBA", "L16"])
+@pytest.mark.parametrize("size", [None, (24, 18)])
+def test_a_png_made_once_for_a_source_is_that_of_each_row_that_leaves_it_as_it_is(tmp_path, monkeypatch, mode, size):
+    """Against every row blended and encoded alone: sizes, depths and colours that differ in each
+    pair, and weights on both sides of the one that moves a level."""
+    from mixup_cli import render
+    from mixup_cli.run import read_and_plan, shard_job
+
+    rng = np.random.default_rng(3)
+    for label in ("cat", "dog"):
+        (tmp_path / "in" / label).mkdir(parents=True)
+        for i in range(5):
+            pixels = noise(*rng.integers(8, 30, 2), (1, 3, 4, 3, 1)[i], seed=i)
+            Image.fromarray(pixels.astype(np.uint16) * 257 if i == 4 else pixels).save(tmp_path / f"in/{label}/{i}.png")
+    options = Options(PlanOptions(copies=30), Canvas(size=size, mode=mode))
+    dataset, plan = read_and_plan(tmp_path / "in", options)
+    near = [0.0, 1e-6, 7e-6, 8e-6, 0.001960, 0.001961]
+    lam = rng.choice([*near, *(1 - x for x in near), 0.3], len(plan)).round(6)
+    encoded = []
+    encode = render.encode_pngs
+    monkeypatch.setattr(render, "encode_pngs", lambda block, *how: encoded.extend(block) or encode(block, *how))
+    plan = replace(plan, lam=lam)
+    for shard in range(plan.num_shards):
+        job = shard_job(dataset, plan, shard, Store(tmp_path), options)
+        pngs = dict(render.render_rows(job, render.SourceCache(job)))
+        assert list(pngs) == list(range(len(job.files)))
+        for rows, images in render.blend_rows(job, render.SourceCache(job)):
+            for row, image in zip(rows, images, strict=True):
+                assert pngs[row] == encode(image[None])[0]
+    assert len(encoded) < 0.8 * len(plan)  # rows in ten that move no level: 8 of 13, 6 at 16 bits
 
 
 def test_small_files_hold_the_same_pixels_and_are_verified(tmp_path):
