@@ -131,8 +131,8 @@ def count(number, one, many=None):
 def cli():
     """Offline mixup (Zhang et al. 2018): out = lam * a + (1 - lam) * b, images and labels alike.
 
-    All randomness comes from --seed: the same command writes the same bytes, on any number of
-    workers.
+    All randomness comes from --seed: the same command and versions write the same bytes, on any
+    number of workers.
     """
 
 
