@@ -11,6 +11,7 @@ import numpy as np
 
 from mixup_cli import __version__, remote, tar
 from mixup_cli.canvas import Canvas
+from mixup_cli.codec import parse_colour
 from mixup_cli.dataset import ReadOptions
 from mixup_cli.errors import InputError, MismatchError
 from mixup_cli.plan import PlanOptions
@@ -154,6 +155,16 @@ def options_record(reader, options):
         "class_list": options.read.classes is not None,
         **{name: getattr(options.read, name) for name in READ_AS},
     }
+
+
+def canvas_of(record):
+    """The Canvas that a run's mixup.json describes."""
+    options = record["options"]
+    return Canvas(
+        tuple(options["size"]) if options["size"] else None, options["fit"], options["mode"],
+        parse_colour(options["background"]), options["max_pixels"],
+        options.get("decode", "full"),  # before there was a choice, JPEGs were decoded whole
+    )
 
 
 def command_line(record):

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "api": {"dataset", "plan", "provenance", "run"},
     "loading": {"errors", "dataset", "store", "tables"},
     "inspect": RENDER | {"render", "engine"},
-    "verify": RENDER | {"tables", "provenance", "render", "engine", "run"},
+    "verify": RENDER | {"tables", "provenance", "render", "engine", "run", "verify"},
     "draw": {"errors", "codec", "canvas"},
     "alpha": {"errors", "draw"},
     "preview": RENDER | {"tables", "render", "run", "draw"},

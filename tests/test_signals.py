@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-from mixup_cli import engine
 from mixup_cli.engine.signals import SignalsHeld
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

@@ -42,8 +42,8 @@ def _earlier_canvas(ctx, plan, canvas):
     from dataclasses import fields, replace
     from pathlib import Path
 
+    from mixup_cli.provenance import canvas_of
     from mixup_cli.store import read_record
-    from mixup_cli.verify import canvas_of
 
     if Path(plan).name != "metadata.csv" or not Path(plan).with_name("mixup.json").is_file():
         return canvas

@@ -1,169 +1,26 @@
-"""Whether an output folder is what its run wrote: every file, every row, every sum."""
+"""What an output folder says of itself, table against table, and what its shards shall hold."""
 
-import contextlib
 import itertools
 import os
-import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from mixup_cli import engine, remote
-from mixup_cli.canvas import Canvas
-from mixup_cli.codec import decode, holds, parse_colour
+from mixup_cli import remote
 from mixup_cli.dataset import (
-    MILLION, Dataset, ReadOptions, parse_label, read_class_list, read_dataset, read_table,
-    to_millionths,
+    MILLION, Dataset, parse_label, read_class_list, read_dataset, read_table, to_millionths,
 )
-from mixup_cli.errors import InputError, SourceError
+from mixup_cli.errors import InputError
 from mixup_cli.plan import COLUMNS, LABEL_LAM, SHARD_ROWS, numbered, read_plan
-from mixup_cli.provenance import Options
-from mixup_cli.render import ShardJob, SourceCache, blend_rows, reading_ahead
+from mixup_cli.provenance import Options, canvas_of
 from mixup_cli.run import shard_job
-from mixup_cli.store import (
-    FORMATS, OPTIONAL, TABLES, Store, class_folders, file_digest, open_shard, read_record, require,
-)
+from mixup_cli.store import FORMATS, OPTIONAL, TABLES, Store, class_folders, file_digest, read_record
 from mixup_cli.tables import as_record, dominant, label_header, label_rows, soft_labels
-
-ANY_SIZE = 1 << 40  # pixels: what a run has written may be read
-
-
-@dataclass(frozen=True)
-class Check:
-    """A worker's job: the path and folder name of a shard, the files that its rows name, and the
-    records that they must hold, where the format embeds them; digest: of a shard that is a file; how
-    to render the rows again, or None; layout: with `classes`, path is images/, and files are paths
-    below it."""
-
-    path: str
-    folder: str
-    files: list
-    format: str = "folder"
-    records: list = ()
-    digest: str | None = None
-    render: ShardJob | None = None
-    layout: str = "shards"
+from mixup_cli.verify.shard import Check
 
 
-class _FilesBelow:
-    """A reader, as the formats have, of files by their paths; what else lies there is not its matter."""
-
-    def __init__(self, path, files):
-        self.path = path
-        self.names = [file for file in files if os.path.isfile(os.path.join(path, file))]
-
-    def read(self, name):
-        return Path(self.path, name).read_bytes()
-
-
-@dataclass(frozen=True)
-class Checked:
-    """Of a folder: rows and files counted, and (file, problem) pairs."""
-
-    folder: str
-    rows: int
-    files: int
-    problems: list
-    suffix: str = ""
-
-
-def verify(out, source=None, read=ReadOptions(), *, jobs=None, progress=lambda done, total: None):
-    """Check an output folder; with `source`, the input of its run, render every row again.
-
-    jobs: worker processes, None for as many as CPUs, 0 for none. Returns a dict for JSON, whose
-    "problems" are empty if all is well. Raises InputError if there is no folder to check, or no
-    input that can be read.
-    """
-    out, source = remote.plain(out), remote.plain(source)
-    if not remote.is_url(out):
-        if not Path(out).is_dir():
-            raise InputError(f"{out}: no such folder; give the output folder of a run")
-        return _verify(Path(out), out, source, read, jobs, progress)
-    with tempfile.TemporaryDirectory(prefix="mixup-") as folder:
-        for name in TABLES:
-            if remote.exists(remote.join(out, name)):
-                remote.copy_into(remote.join(out, name), Path(folder, name))
-        return _verify(Path(folder), out, source, read, jobs, progress)
-
-
-def _verify(tables, out, source, read, jobs, progress):
-    """verify, with the tables in a local folder and the shards below `out`."""
-    found = _Verification(tables, out)
-    require(found.format)
-    if source is not None:
-        found.read_source(source, read)
-    total = found.record["counts"]["outputs"] if found.record else 0
-    jobs = engine.default_jobs() if jobs is None else jobs
-    for checked in engine.run(jobs, check_shard, found.checks()):
-        found.add(checked)
-        progress(found.outputs, max(total, found.outputs))
-    return found.report(source)
-
-
-def check_shard(check):
-    """Every image of a shard: there, named by a row, whole, with the labels and pixels of its row."""
-    suffix = FORMATS[check.format].suffix
-    try:
-        with remote.local_copy(check.path) as path:
-            changed = suffix and file_digest(path) != check.digest
-            with _opened(check, path) as shard:
-                problems = sorted(_problems(check, shard))
-                if changed:
-                    problems.insert(0, (None, "not as the run wrote it: its digest does not hold"))
-                return Checked(check.folder, len(check.files), len(shard.names), problems, suffix)
-    except OSError as e:
-        what = "" if suffix else "its folder: "
-        problems = [(None, what + e.strerror)]
-    except InputError as e:
-        problems = [(None, str(e))]
-    return Checked(check.folder, len(check.files), 0, problems, suffix)
-
-
-def _opened(check, path):
-    if check.layout == "classes":
-        return contextlib.nullcontext(_FilesBelow(path, check.files))
-    return open_shard(path, check.folder, check.format)
-
-
-def _problems(check, shard):
-    """Yield (file, problem) of the images of an open shard."""
-    there = set(shard.names)
-    yield from ((name, "missing") for name in check.files if name not in there)
-    yield from ((name, "no row names this file") for name in there - set(check.files))
-    sound = set()
-    for name in there.intersection(check.files):
-        try:
-            decode(shard.read(name), ANY_SIZE)
-            sound.add(name)
-        except (OSError, SourceError) as e:
-            yield name, str(e)
-    for name, record in zip(check.files, check.records):
-        if name in there and shard.record(name) != record:
-            yield name, "its labels are not those of its row"
-    if check.render is not None:
-        yield from _compare(check, shard, sound)
-
-
-def _compare(check, shard, sound):
-    """Render the rows of a shard again: (file, problem) of those that hold other pixels."""
-    job, rendered = check.render, set()
-    named = {file.rpartition("/")[2]: file for file in check.files}
-    cache = SourceCache(job)
-    with reading_ahead(job):
-        for rows, images in blend_rows(job, cache):
-            rendered.update(rows)
-            for row, image in zip(rows, images, strict=True):
-                name = named.get(job.files[row])
-                if name in sound and not holds(shard.read(name), image):
-                    yield name, "its pixels are not those of its row"
-    for row in set(range(len(job.files))) - rendered:
-        sources = (job.sources[side[row]] for side in (job.a, job.b))
-        source = next(source for source in sources if source in cache.rejects)
-        yield named.get(job.files[row], job.files[row]), f"cannot be rendered again: {source}: {cache.rejects[source]}"
-
-
-class _Verification:
+class Verification:
     """What is known of an output folder, and the problems found so far."""
 
     def __init__(self, out, where):
@@ -330,7 +187,6 @@ class _Verification:
             "problems": [{"file": file, "problem": what} for file, what in self.problems],
         }
 
-
     def _names(self):
         """What lies under images/."""
         if remote.is_url(self.where):
@@ -341,16 +197,6 @@ class _Verification:
 
 def _folder_of(row):
     return row[0].rpartition("/")[0]
-
-
-def canvas_of(record):
-    """The Canvas that a run's mixup.json describes."""
-    options = record["options"]
-    return Canvas(
-        tuple(options["size"]) if options["size"] else None, options["fit"], options["mode"],
-        parse_colour(options["background"]), options["max_pixels"],
-        options.get("decode", "full"),  # before there was a choice, JPEGs were decoded whole
-    )
 
 
 class _Labels:
