@@ -66,7 +66,7 @@ def _parameters(alpha):
 def beta_cdf(x, a, b):
     """The probability that Beta(a, b) is at most x: the regularised incomplete beta function.
 
-    x: 0 to 1; a, b > 0. Source: DLMF 8.17.22, the continued fraction, evaluated by Lentz's method.
+    x: 0 to 1, not as near to an end as 1 - x rounds; a, b > 0. Source: DLMF 8.17.22, the continued fraction, evaluated by Lentz's method.
     """
     if x <= 0 or x >= 1:
         return float(x >= 1)
@@ -75,8 +75,10 @@ def beta_cdf(x, a, b):
         return 0.5 * math.erfc((mean - x) / spread / math.sqrt(2))
     factor = math.exp(a * math.log(x) + b * math.log1p(-x) - _log_beta(a, b))
     if x > (a + 1) / (a + b + 2):  # the fraction converges fast on the other side
-        return 1 - factor / b * _fraction(1 - x, b, a)
-    return factor / a * _fraction(x, a, b)
+        below = 1 - factor / b * _fraction(1 - x, b, a)
+    else:
+        below = factor / a * _fraction(x, a, b)
+    return min(max(below, 0.0), 1.0)
 
 
 def _normal(a, b):
@@ -171,6 +173,11 @@ def _curves(alpha, highest):
         yield [(1, 0), (1, highest)]
         return
     a, b = _parameters(alpha)
+    if beta_cdf(1 / WIDTH, a, b) + beta_cdf(1 / WIDTH, b, a) > 0.999:  # within a pixel of the ends
+        for end, share in ((0, b), (1, a)):
+            if share > 0.001 * (a + b):
+                yield [(end, 0), (end, highest)]
+        return
     part, steps = [], 8 * WIDTH
     for x in sorted({a / (a + b), *(i / steps for i in range(1, steps))} - {0.0, 1.0}):
         y = density(x, alpha)

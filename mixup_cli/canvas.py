@@ -39,8 +39,17 @@ class Canvas:
             raise InputError(f"--mode {self.mode}: give one of {', '.join(MODES)}")
         if self.decode not in DECODES:
             raise InputError(f"--decode {self.decode}: give one of {', '.join(DECODES)}")
+        if self.size is not None and not (isinstance(self.size, tuple) and len(self.size) == 2):
+            raise InputError(f"size {self.size}: give (width, height)")
+        if not isinstance(self.background, tuple):
+            raise InputError(f"background {self.background}: give (R, G, B), 0 to 255 each")
         if self.size and not all(1 <= side <= 65_535 for side in self.size):
             raise InputError(f"--size {self.size[0]}x{self.size[1]}: give 1 to 65535 pixels a side")
+        if self.size and self.size[0] * self.size[1] > self.max_pixels:
+            raise InputError(
+                f"--size {self.size[0]}x{self.size[1]}: {self.size[0] * self.size[1]:,} pixels, more than"
+                f" --max-pixels {self.max_pixels / 1e6:g} megapixels; give a smaller size, or raise that"
+            )
 
     def least_scale(self, width, height):
         """At which part of its size a picture, upright, is still large enough to be decoded at."""

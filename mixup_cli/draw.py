@@ -183,5 +183,7 @@ def _has(font, character):
     """Whether a font has a character: what it lacks looks like a code point nobody has."""
     if character == " ":
         return True
+    if not character.isprintable():  # a line break cannot be laid out
+        return False
     drawn, missing = (font.getmask(c) for c in (character, "\U0010ffff"))
     return (drawn.size, bytes(drawn)) != (missing.size, bytes(missing))

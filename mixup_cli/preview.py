@@ -47,10 +47,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Preview:
-    """title: what is shown; rows; side: pixels that a picture may take up; notes: what the user
+    """titles: what is shown, in lines; rows; side: pixels that a picture may take up; notes: what the user
     should know; rejects: source -> reason, of those that were needed and cannot be used."""
 
-    title: str
+    titles: tuple
     rows: tuple
     side: int
     notes: tuple = ()
@@ -79,8 +79,8 @@ def grid(a, b, lams, canvas):
         cells.append(Cell(small, (f"λ = {text}", f"{text} a + {rest} b")))
     across = max(3, int(np.ceil(np.sqrt(len(cells)))))
     rows = (Row(tuple(cells[i : i + across])) for i in range(0, len(cells), across))
-    title = f"a: {os.path.basename(a)}   b: {os.path.basename(b)}"
-    return Preview(title, tuple(rows), GRID_SIDE)
+    titles = f"a: {os.path.basename(a)}", f"b: {os.path.basename(b)}"
+    return Preview(titles, tuple(rows), GRID_SIDE)
 
 
 def contact_sheet(source, options, count=ROWS, out=None):
@@ -110,7 +110,7 @@ def contact_sheet(source, options, count=ROWS, out=None):
     title = f"{source or dataset.root}: {written:,} of the {len(plan):,} outputs of this plan"
     if written < len(rows):
         title += f", and {len(rows) - written:,} that would not be written"
-    return Preview(title, tuple(rows), SHEET_SIDE, plan.notes, rejects)
+    return Preview((title,), tuple(rows), SHEET_SIDE, plan.notes, rejects)
 
 
 def _check_no_source(dataset, out):
@@ -173,11 +173,12 @@ def png(preview):
     width = max([preview.side * 3 // 4, *(c.pixels.shape[1] for c in cells if c.pixels is not None)])
     across = max(len(row.cells) for row in preview.rows)
     has_bars = any(row.bars for row in preview.rows)
-    top = 2 * GAP + TITLE
+    top = GAP + (TITLE + GAP) * len(preview.titles)
     heights = [_height(row) for row in preview.rows]
     total = GAP + across * (width + GAP) + has_bars * (BARS_WIDTH + GAP)
     sheet = Sheet(total, top + sum(heights) + GAP * len(heights))
-    sheet.text((GAP, GAP), preview.title, TITLE, width=total - 2 * GAP)
+    for k, title in enumerate(preview.titles):
+        sheet.text((GAP, GAP + k * (TITLE + GAP)), title, TITLE, width=total - 2 * GAP)
     for row, height in zip(preview.rows, heights, strict=True):
         for k, cell in enumerate(row.cells):
             _draw_cell(sheet, cell, GAP + k * (width + GAP), top, width, height)
@@ -229,7 +230,8 @@ def _draw_bars(sheet, bars, x, y):
 
 def terminal(preview, columns):
     """A preview as lines for a terminal of so many columns; the captions are text."""
-    yield clipped(preview.title, columns)
+    for title in preview.titles:
+        yield clipped(title, columns)
     for row in preview.rows:
         across = min(len(row.cells), max(1, (columns + 1) // (LEAST_CELL + 1)))
         width = max(1, min(TERMINAL_CELL, (columns + 1) // across - 1))

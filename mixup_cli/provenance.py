@@ -17,7 +17,7 @@ from mixup_cli.errors import InputError, MismatchError
 from mixup_cli.plan import PlanOptions
 from mixup_cli.png import COMPRESSIONS
 from mixup_cli.store import FORMATS, LAYOUTS, file_digest, read_record
-from mixup_cli.tables import label_mass, nearly_even
+from mixup_cli.tables import LABEL_FORMATS, label_mass, nearly_even
 
 MODULES = {"pillow": "PIL"}  # of packages whose module has another name
 # How labels were read, besides the reader's name: to repeat a run, it is needed.
@@ -43,6 +43,10 @@ class Options:
     layout: str = "shards"
 
     def __post_init__(self):
+        if self.format not in FORMATS:
+            raise InputError(f"--format {self.format}: give one of {', '.join(FORMATS)}")
+        if self.label_format not in LABEL_FORMATS:
+            raise InputError(f"--label-format {self.label_format}: give one of {', '.join(LABEL_FORMATS)}")
         if self.layout not in LAYOUTS:
             raise InputError(f"--layout {self.layout}: give one of {', '.join(LAYOUTS)}")
         if self.layout != "shards" and self.format != "folder":
@@ -205,9 +209,16 @@ def _argument(name, value):
 def versions(format="folder"):
     """The versions that decide the bytes: ours, Python's, the codecs' and the format's."""
     found = {"mixup_cli": __version__, "python": platform.python_version()}
-    for package in ("numpy", "pillow", "isal", "simplejpeg", *FORMATS[format].packages):
+    for package in ("numpy", "pillow", "isal", "simplejpeg"):
         try:
             found[package] = import_module(MODULES.get(package, package)).__version__
         except ImportError:
+            found[package] = None
+    for package in FORMATS[format].packages:  # not to be loaded before workers are forked
+        from importlib import metadata
+
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
             found[package] = None
     return found

@@ -99,13 +99,16 @@ def reading_ahead(urls_and_spans, most):
 
         def more(*done):
             for url, span in wanted:
-                _ahead[url, span] = future = pool.submit(_fetch, url, span, most)
+                try:
+                    _ahead[url, span] = future = pool.submit(_fetch, url, span, most)
+                except RuntimeError:  # it is being shut down
+                    break
                 future.add_done_callback(more)
                 break
 
-        for _ in range(AHEAD):
-            more()
         try:
+            for _ in range(AHEAD):
+                more()
             yield
         finally:
             for _ in wanted:

@@ -48,6 +48,8 @@ class Run:
     def __post_init__(self):
         if self.on_error not in ON_ERROR:
             raise InputError(f"--on-error {self.on_error}: give one of {', '.join(ON_ERROR)}")
+        if self.timeout < 0 or self.jobs is not None and self.jobs < 0:
+            raise InputError(f"--timeout {self.timeout:g}, --jobs {self.jobs}: give 0 or more")
         if self.overwrite and self.continues:
             raise InputError("--overwrite excludes --resume and --part: start anew, or continue")
         if self.part is not None and not 1 <= self.part[0] <= self.part[1]:
@@ -325,6 +327,8 @@ def dry_run(source, out, options=Options(), **run):
 
 def _look(store, source, options, run):
     dataset, plan = check_and_plan(source, store, options, run)
+    if store.is_complete() and run.continues:
+        completed_record(dataset, plan, options, store)
     sizes, rejects = [], dict(dataset.unusable)
     for shard in np.unique(np.linspace(0, plan.num_shards - 1, SAMPLE_ROWS // 4).astype(int)):
         job = rows_job(dataset, plan, int(shard), options)

@@ -181,3 +181,12 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
     os.close(reader)
     assert result.returncode == 0 and data.startswith(b"\x89PNG")
     assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("alpha", [1e-9, 1e-6, (1e-7, 3e-7)])
+def test_a_density_within_a_pixel_of_the_ends_is_seen_there(alpha):
+    """Two spikes that reach the top, not a flat line at 0."""
+    image = np.asarray(Image.open(io.BytesIO(picture((alpha,)))).convert("RGB")).astype(int)
+    colour = np.array(COLOURS[0])
+    columns = np.count_nonzero(np.abs(image - colour).sum(axis=2) < 30, axis=0)
+    assert np.count_nonzero(columns > 250) >= 2

@@ -182,3 +182,17 @@ def test_reading_options_serve_the_api(tmp_path):
     plan = mixup_cli.make_plan(dataset, PlanOptions(pair="same"))
     kinds = dataset.class_of()
     assert len(plan) == 8 and np.array_equal(kinds[plan.source_a], kinds[plan.source_b])
+
+
+@pytest.mark.parametrize("make, words", [
+    (lambda: Options(format="zip"), "--format zip: give one of"),
+    (lambda: Options(label_format="zip"), "--label-format zip: give one of"),
+    (lambda: PlanOptions(copies=2, count=3), "exclude one another"),
+    (lambda: Run(jobs=-1), "give 0 or more"), (lambda: Run(timeout=-1), "give 0 or more"),
+    (lambda: Canvas(size=64), "give \\(width, height\\)"),
+    (lambda: Canvas(background="white"), "give \\(R, G, B\\)"),
+    (lambda: mixup_cli.read_dataset("sample_data", mixup_cli.ReadOptions(reader="zzz")), "--reader zzz: give one of"),
+])
+def test_a_value_that_the_command_line_would_refuse_is_refused(make, words):
+    with pytest.raises(mixup_cli.MixupError, match=words):
+        make()

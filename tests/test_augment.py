@@ -195,7 +195,7 @@ def test_two_images_and_one(tmp_path):
     source = write_dataset(tmp_path / "in", per_class=1)
     assert augment(source, tmp_path / "out", jobs=0)["counts"]["outputs"] == 2
     (source / "dog/0.png").unlink()
-    with pytest.raises(InputError, match="1 images found"):
+    with pytest.raises(InputError, match="1 image found"):
         augment(source, tmp_path / "again", Options(read=ReadOptions(allow_empty=True)), jobs=0)
     assert not (tmp_path / "again").exists()
 

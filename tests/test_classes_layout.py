@@ -17,7 +17,7 @@ from mixup_cli import ReadOptions, load, read_dataset
 from mixup_cli.errors import InputError
 from mixup_cli.plan import PlanOptions
 from mixup_cli.run import Options, augment
-from mixup_cli.store import class_folders
+from mixup_cli.store import Store, class_folders
 from mixup_cli.verify import verify
 
 BY_CLASS = Options(PlanOptions(alpha=1.0), layout="classes")
@@ -136,6 +136,48 @@ def test_killed_while_it_arranges_and_resumed(source, arranged, tmp_path, stop):
     assert tree(out) == tree(arranged)
     assert run(source, copy, *options, "--overwrite").returncode == 3
     assert tree(copy) == tree(arranged)
+
+
+class Killed(BaseException):
+    """What stands for SIGKILL: nothing may catch it and go on."""
+
+
+@pytest.mark.parametrize("layout", ["classes", "shards"])
+def test_killed_while_an_earlier_run_is_removed(tmp_path, monkeypatch, layout):
+    """Before and after each file or folder that --overwrite removes: what is left is a run of ours,
+    which --resume and --overwrite take."""
+    source = write_dataset(tmp_path / "in")
+    options = Options(layout=layout)
+    augment(source, tmp_path / "whole", options, jobs=0)
+    out, kills = tmp_path / "out", 0
+    steps = [(os, "replace"), (os, "unlink"), (os, "rmdir"), (os, "rename")]
+    for again in ("overwrite", "resume"):
+        for fatal in range(1, 200):
+            if not (out / "mixup.json").exists():
+                augment(source, out, options, jobs=0, **{again: True})
+            calls = 0
+
+            def deadly(real):
+                def call(*args, **kwargs):
+                    nonlocal calls
+                    calls += 1
+                    if calls == fatal:
+                        raise Killed
+                    return real(*args, **kwargs)
+                return call
+
+            with Store(out) as store, monkeypatch.context() as patch:
+                for module, name in steps:
+                    patch.setattr(module, name, deadly(getattr(module, name)))
+                try:
+                    store.clear()
+                except Killed:
+                    kills += 1
+            if calls < fatal:
+                break
+            augment(source, out, options, jobs=0, **{again: True})
+            assert tree(out) == tree(tmp_path / "whole")
+    assert kills > 20
 
 
 def test_without_hard_links_files_are_copied(source, arranged, tmp_path, monkeypatch):

@@ -203,3 +203,49 @@ def test_a_signal_to_a_command_that_writes_nothing(number, code, word):
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (result.returncode, result.stdout, result.stderr) == (code, "", f"{word}\n")
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--lam", "0.5", "--max-mix", "0.3"], "--lam and --max-mix exclude one another; drop one"),
+    (["--lam", "0.1", "--min-mix", "0.3"], "--lam and --min-mix exclude one another; drop one"),
+    (["--overwrite", "--part", "1/2"], "--overwrite and --part exclude one another; drop one"),
+    (["--scheduler", "bogus"], "--scheduler bogus: not an address; give one such as tcp://host:8786, or local"),
+    (["--size", "20000"], "--size 20000x20000: 400,000,000 pixels, more than --max-pixels 100 megapixels"),
+])
+def test_what_is_refused_is_named_as_it_was_given(source, tmp_path, arguments, words):
+    result = mixup("augment", source, tmp_path / "out", *arguments)
+    assert result.returncode == 2 and result.stderr.endswith("\n") and "Traceback" not in result.stderr
+    assert words in result.stderr.splitlines()[-1] and not (tmp_path / "out").exists()
+
+
+def test_links_that_leave_the_input_are_named_where_nothing_else_is_there(source, tmp_path):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for folder in source.iterdir():
+        (linked / folder.name).symlink_to(folder, target_is_directory=True)
+    result = mixup("augment", linked, tmp_path / "out")
+    assert result.returncode == 2 and "--follow-symlinks" in result.stderr and result.stderr.count("\n") == 1
+    assert mixup("augment", linked, tmp_path / "out", "--follow-symlinks").returncode == 0
+    result = mixup("verify", tmp_path / "out", "--source", linked)  # which reads the input as the run did
+    assert result.returncode == 0, result.stdout
+
+
+def test_a_dry_run_of_a_resume_is_refused_as_that_is(source, tmp_path):
+    assert mixup("augment", source, tmp_path / "out", "--size", "16").returncode == 0
+    for more in ([], ["--dry-run"]):
+        result = mixup("augment", source, tmp_path / "out", "--size", "3", "--resume", *more)
+        assert result.returncode == 6 and "size" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS")
+@pytest.mark.parametrize("jobs", ["0", "1"])
+def test_too_little_memory_is_no_bug(source, tmp_path, jobs):
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30));"
+    code = f"{limited} import sys; sys.argv[0] = 'mixup'; from mixup_cli.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "augment", source, tmp_path / "out", "--size", "20000", "--max-pixels", "400",
+         "--count", "1", "--jobs", jobs], capture_output=True, text=True, timeout=120,
+    )
+    assert result.returncode == 4, result.stderr
+    assert "Error: out of memory" in result.stderr and "a smaller --size" in result.stderr
+    assert "bug" not in result.stderr and "Traceback" not in result.stderr

@@ -375,7 +375,7 @@ def test_a_file_that_vanishes_between_the_listing_and_the_reading(tmp_path):
 @pytest.mark.parametrize("name, reason", [
     ("=cmd|'C calc'!A0", "would run as a formula"), ("@SUM(A1)", "formula"), ("+x", "formula"), ("-x", "formula"),
     ("two\nlines", "line break"), ("return\r", "line break"), ("ends\n", "line break"), ("paragraph\u2029", "line break"),
-    (" ", "empty"), ("file_name", "clash"), (b"latin-\xe4", "not UTF-8"),
+    ("a\tb", "a tab"), ("\ta", "a tab"), (" ", "empty"), ("file_name", "clash"), (b"latin-\xe4", "not UTF-8"),
 ])
 def test_a_class_name_that_would_fool_a_spreadsheet_is_refused(tmp_path, name, reason):
     root = write_dataset(tmp_path / "in")

@@ -22,6 +22,7 @@ from mixup_cli.plan import PlanOptions, make_plan
 from mixup_cli.provenance import Options
 
 LEFT, TOP = preview.GAP, 2 * preview.GAP + preview.TITLE  # of the first picture
+GRID_TOP = TOP + preview.TITLE + preview.GAP  # below the names of both
 HOSTILE = (
     "<script>", '"quo\'te" & $x^2$', "שלום", "مرحبا", "猫と犬", "evil\u202etxt", "😀", "Größe", "a" * 90,
 )
@@ -45,7 +46,7 @@ def test_the_grid_is_blended_right(pair):
     sheet = picture(preview.png(shown))
     row_height = 256 + 4 + 2 * (preview.TEXT + 4) + preview.GAP
     for k, lam in enumerate(preview.TUTORIAL_LAMS):
-        left, top = LEFT + k % 3 * (256 + preview.GAP), TOP + k // 3 * row_height
+        left, top = LEFT + k % 3 * (256 + preview.GAP), GRID_TOP + k // 3 * row_height
         cell = sheet[top : top + 256, left : left + 256]
         expected = reference_output(*pair, lam, size=(64, 64))
         for y, x in ((0, 0), (3, 3), (1, 2)):  # every pixel is four by four
@@ -62,7 +63,7 @@ def test_lam_of_ones_own(pair, tmp_path):
     width = 192 + preview.GAP  # a column has room for its caption
     for k, lam in enumerate((0, 0.25, 1)):
         left = LEFT + k * width + (192 - 128) // 2
-        cell = sheet[TOP : TOP + 256, left : left + 128]
+        cell = sheet[GRID_TOP : GRID_TOP + 256, left : left + 128]
         assert np.abs(cell[::4, ::4] - reference_output(*pair, lam, size=(32, 64))).max() <= 0.5 + 1e-4
 
 
@@ -160,7 +161,7 @@ def test_a_source_is_shown_though_its_partner_cannot_be_used(tmp_path):
     for row, column, name in ((0, 0, "cat/0.png"), (1, 1, "dog/1.png")):
         pixels = np.asarray(Image.open(source / name))
         assert np.array_equal(shown.rows[row].cells[column].pixels[::13, ::13], pixels)
-    assert "1 of the 3 outputs of this plan, and 2 that would not be written" in shown.title
+    assert "1 of the 3 outputs of this plan, and 2 that would not be written" in shown.titles[0]
     assert list(shown.rejects) == ["cat/1.png"]
     preview.png(shown), list(preview.terminal(shown, 60))
 
@@ -381,3 +382,25 @@ def test_a_grid_names_the_file_that_cannot_be_read(pair, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"x")
     with pytest.raises(InputError, match="bad.png: not a JPEG"):
         preview.grid(pair[0], tmp_path / "bad.png", (0.5,), Canvas())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such file names")
+def test_a_file_name_with_a_line_break_and_two_long_ones(tmp_path):
+    """Each has a line of the title to itself, so that neither hides the other."""
+    source = write_dataset(tmp_path / "in", per_class=2)
+    os.rename(source / "cat/0.png", source / "cat/x\ny.png")
+    sheet = preview.contact_sheet(source, Options(), 4)
+    assert any("x\ny.png" in line for row in sheet.rows for cell in row.cells for line in cell.lines)
+    assert Image.open(io.BytesIO(preview.png(sheet))).width > 300
+    long = [source / f"{'long' * 9}-{side}.png" for side in "ab"]
+    for i, path in enumerate(long):
+        os.rename(source / f"dog/{i}.png", path)
+    grid = preview.grid(*long, (0.5,), Canvas())
+    assert grid.titles == (f"a: {long[0].name}", f"b: {long[1].name}")
+    head = 3 * preview.GAP + 2 * preview.TITLE
+    both, one = (
+        Image.open(io.BytesIO(preview.png(preview.grid(long[0], b, (0.5,), Canvas())))).crop((0, 0, 300, head))
+        for b in (long[1], long[0])
+    )
+    top = ImageChops.difference(both, one).convert("L").getbbox()[1]
+    assert top > preview.GAP + preview.TITLE  # the second line alone differs

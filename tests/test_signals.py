@@ -13,7 +13,7 @@ from mixup_cli.engine.signals import SignalsHeld
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
 AT_EACH_STEP = '''
-"""Fork; in the child send SIGTERM at step N of the library code that shares locks with the executor's
+"""Fork; in the child send SIGTERM or SIGINT at step N of the library code that shares locks with the executor's
 threads, which is where Python may run a handler. N = first, first + stride, … until there is none."""
 import faulthandler, os, signal, sys, time
 from mixup_cli import engine
@@ -35,7 +35,7 @@ def work(seconds):
 
 def steps(fatal):
     """Run five jobs on two processes; how many steps that took, and whether the signal ended them."""
-    seen, pid = 0, os.getpid()
+    seen, pid, signals = 0, os.getpid(), (signal.SIGTERM, signal.SIGINT)
 
     def trace(frame, event, arg):
         nonlocal seen
@@ -44,10 +44,11 @@ def steps(fatal):
                 seen += 1
                 if seen == fatal:
                     print(fatal, frame.f_code.co_filename, frame.f_lineno, flush=True)
-                    signal.raise_signal(signal.SIGTERM)
+                    signal.raise_signal(signals[fatal % 2])
             return trace
 
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     faulthandler.dump_traceback_later(10, exit=True)
     sys.settrace(trace)
     try:
@@ -59,6 +60,12 @@ def steps(fatal):
     finally:
         sys.settrace(None)
     faulthandler.cancel_dump_traceback_later()
+    for number in (signal.SIGTERM, signal.SIGINT):  # no handler was left behind: both still arrive
+        try:
+            signal.raise_signal(number)
+            raise SystemExit(f"{number} was swallowed")
+        except Stop:
+            pass
     return seen, stopped
 
 
@@ -102,7 +109,7 @@ def handler():
         signal.signal(number, handler)
 
 
-def test_a_held_signal_is_raised_at_the_end_and_a_second_one_at_once(handler):
+def test_a_held_signal_is_raised_at_the_end_and_a_third_one_at_once(handler):
     steps = []
     with pytest.raises(Stop):
         with SignalsHeld():
@@ -113,8 +120,10 @@ def test_a_held_signal_is_raised_at_the_end_and_a_second_one_at_once(handler):
     with pytest.raises(Stop), SignalsHeld(), SignalsHeld():
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
+        steps.append("held again")
+        signal.raise_signal(signal.SIGINT)
         steps.append("not reached")
-    assert steps == ["held"] and signal.getsignal(signal.SIGINT) is handler
+    assert steps == ["held", "held again"] and signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_held_signal_wins_over_an_error(handler):
@@ -148,3 +157,21 @@ def test_ctrl_c_in_a_program_that_uses_the_engine_comes_at_once():
     start = time.monotonic()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
     assert done.stdout.endswith("interrupted\n") and time.monotonic() - start < 10
+
+
+def test_two_runs_in_two_threads_leave_one_another_alone():
+    """Each ends its own workers alone."""
+    program = (
+        "import threading, time\n"
+        "from mixup_cli import engine\n"
+        "found = []\n"
+        "long = threading.Thread(target=lambda: found.extend(engine.run(2, time.sleep, [0.3] * 12)))\n"
+        "if __name__ == '__main__':\n"
+        "    long.start()\n"
+        "    while long.is_alive():\n"
+        "        assert len(list(engine.run(1, time.sleep, [0.01] * 3))) == 3\n"
+        "    assert len(found) == 12\n"
+        "    print('both')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "both\n", "")

@@ -136,7 +136,7 @@ def test_a_signal_while_a_pipe_is_read(source, number, code, word):
 def test_a_full_disk_behind_the_pipe(source):
     with open("/dev/full", "wb") as full:
         result = subprocess.run([*COMMAND, source, "-", "--quiet"], stdout=full, stderr=subprocess.PIPE)
-    assert result.returncode == 4 and b"No space left on device" in result.stderr
+    assert result.returncode == 4 and b"Error: standard output: No space left on device" in result.stderr
     assert b"from the start" in result.stderr and b"--resume" not in result.stderr
 
 

@@ -45,11 +45,8 @@ there, 130/143 interrupted; after 4, 130 and 143 --resume continues.
 """
 
 
-LEFT = "left"  # in a context's meta: what a signal would leave behind, and what to do
-
-
-class Terminated(BaseException):
-    """SIGTERM, so that it unwinds as Ctrl-C does."""
+class Ended(BaseException):
+    """SIGINT or SIGTERM, so that both unwind; no KeyboardInterrupt, of which others have their views."""
 
 
 class Commands(click.Group):
@@ -86,16 +83,19 @@ class Commands(click.Group):
                 arguments[end:end] = ["--split", e.split]
                 click.echo(f"Type: {shlex.join(['mixup', *arguments])}", err=True)
             ctx.exit(next(code for kind, code in EXIT_CODES.items() if isinstance(e, kind)))
-        except KeyboardInterrupt:
-            click.echo("Interrupted" + ctx.meta.get(LEFT, ""), err=True)
-            ctx.exit(130)
-        except Terminated:
-            click.echo("Terminated" + ctx.meta.get(LEFT, ""), err=True)
-            ctx.exit(143)
         except BrokenPipeError:
             # Whoever read us has seen enough. Python would complain again when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
+        except MemoryError as e:
+            if ctx.meta.get("debug"):
+                traceback.print_exc()
+            click.echo(
+                f"Error: out of memory{one_line(f' ({e})') if str(e) else ''}; give a smaller --size, fewer"
+                " --copies or fewer --jobs",
+                err=True,
+            )
+            ctx.exit(4)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except OSError as e:
@@ -136,11 +136,17 @@ def cli():
     """
 
 
-_received = []
+_received, _leaves = [], []
+
+
+def leaves(tell):
+    """Let tell() say, if a signal ends the command, what that leaves behind and what to do."""
+    _leaves.append(tell)
 
 
 def _stop(number, frame):
-    signal.signal(number, signal.SIG_DFL)  # a second one ends at once
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.SIG_DFL)  # a second one ends at once
     _received.append(number)
     raise_received()
 
@@ -148,7 +154,7 @@ def _stop(number, frame):
 def raise_received():
     """Raise what a signal asked for; again, since Python drops an exception where it forks."""
     if _received:
-        raise KeyboardInterrupt if _received[0] == signal.SIGINT else Terminated
+        raise Ended
 
 
 def _open_closed_streams():
@@ -170,4 +176,10 @@ def main():
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, _stop)
         signal.signal(signal.SIGINT, _stop)
-    cli(prog_name="mixup")
+    try:
+        cli(prog_name="mixup")
+    except Ended:
+        word = "Interrupted" if _received[0] == signal.SIGINT else "Terminated"
+        with contextlib.suppress(OSError):
+            click.echo(f"{word}{''.join(tell() for tell in _leaves)}", err=True)
+        sys.exit(128 + _received[0])

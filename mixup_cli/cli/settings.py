@@ -66,21 +66,25 @@ def load(ctx: click.Context, flags: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _is_set(layer: Layer, name: str) -> bool:
+    return name in layer and layer[name][1] not in (False, None)
+
+
 def _rivals(layer: Layer) -> Iterator[str]:
     """What a layer's values exclude."""
     for one, other in EXCLUSIVE:
         for mine, rival in ((one, other), (other, one)):
-            if mine in layer and layer[mine][1] not in (False, None):
+            if _is_set(layer, mine):
                 yield rival
 
 
 def _check_exclusive(place: str, layer: Layer) -> None:
     """Refuse two in one place that exclude one another."""
     for one, other in EXCLUSIVE:
-        if one in _rivals(layer) and other in _rivals(layer):
+        if _is_set(layer, one) and _is_set(layer, other):
             names = [name.replace("_", "-") for name in (one, other)]
             if not place:
-                raise click.UsageError("--{} and --{} exclude one another".format(*names))
+                raise click.UsageError("--{} and --{} exclude one another; drop one".format(*names))
             raise InputError("{}: {} and {} exclude one another; drop one".format(place, *names))
 
 

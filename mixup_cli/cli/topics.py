@@ -80,6 +80,7 @@ The reader is chosen by looking at IN; --reader forces one.
                 weights for each class
   imagefolder   Hugging Face's metadata.csv or metadata.jsonl
   mixup         the output of an earlier run, soft labels included
+  webdataset    tar shards: images with a .cls or a .json beside them
   list          --files-from FILE; the label is the parent folder
 
 Images are .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp; what a file really

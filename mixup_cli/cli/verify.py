@@ -46,9 +46,9 @@ def command(ctx, out, source, read, jobs, quiet, as_json):
             click.echo(one_line(f"{problem['file']}: {problem['problem']}"))
         if len(problems) > MOST:
             click.echo(f"… and {len(problems) - MOST:,} more: --json lists all")
-        against = f", compared with {source}" if source else ""
+        against = f", compared with {one_line(source)}" if source else ""
         verdict = f"{count(len(problems), 'problem')} found" if problems else "all is well"
-        click.echo(f"{out}: {count(report['rows'], 'row')}, {count(report['files'], 'file')}{against}:"
+        click.echo(f"{one_line(out)}: {count(report['rows'], 'row')}, {count(report['files'], 'file')}{against}:"
                    f" {verdict}")
     if problems:
         ctx.exit(3)

@@ -1,6 +1,7 @@
 """What augment and render have in common: write OUT, with progress, and sum up."""
 
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -10,7 +11,8 @@ import click
 
 from mixup_cli.run import ENOUGH_COPIES, augment
 from mixup_cli.run import dry_run as look
-from mixup_cli.cli import LEFT, count, one_line
+from mixup_cli.cli import count, leaves, one_line
+from mixup_cli.store.shard import WORK
 from mixup_cli.tables import NEARLY_EVEN
 
 MOST_CLASSES = 10  # more are summed up
@@ -34,10 +36,7 @@ def write(source, out, options, *, dry_run, report, quiet, as_json, **run):
     if report:
         _check_report(out, run)
     if not dry_run:
-        click.get_current_context().meta[LEFT] = (
-            ": the tar is incomplete; start again" if out == "-" else
-            ": the output is incomplete; --resume continues"
-        )
+        leaves(functools.partial(_left, out, run["part"]))
     if dry_run:
         record = look(source, out, options, **run)
     elif out == "-":
@@ -58,6 +57,16 @@ def write(source, out, options, *, dry_run, report, quiet, as_json, **run):
         click.echo(json.dumps({"out": out, **record}, ensure_ascii=False))
     if record["counts"]["rejected"] and run["on_error"] != "skip" and not dry_run:
         click.get_current_context().exit(3)
+
+
+def _left(out, part):
+    """What an interrupted run leaves, and what to do."""
+    if out == "-":
+        return ": the tar is incomplete; start again"
+    if "://" not in out and (os.path.exists(os.path.join(out, "mixup.json"))
+                             or not os.path.exists(os.path.join(out, WORK))):
+        return ""  # not begun, or complete
+    return f": the output is incomplete; {'--resume' if part is None else 'the same --part'} continues"
 
 
 def _write_pipe(source, options, quiet, as_json, run):
@@ -93,7 +102,7 @@ def _check_report(out, run):
 
 def summary(record, out):
     """The lines that tell a person what was done, or would be."""
-    counts = record["counts"]
+    counts, out = record["counts"], one_line(out)
     if "part" in record:
         yield (
             f"Part {record['part']}: {count(counts['rendered'], 'shard')} rendered,"

@@ -77,13 +77,16 @@ def _read(root, options):
             )
     dataset = options.select(READERS[reader](root, options), reader)
     if len(dataset.sources) < 2:
-        raise InputError(
-            f"{root}: {len(dataset.sources)} images found, but mixup blends pairs; add images"
-        )
+        found = f"{len(dataset.sources)} image{'s' * (not dataset.sources)} found"
+        for source, reason in list(dataset.unusable.items())[:1]:
+            found += f" besides {len(dataset.unusable):,} that cannot be used ({source}: {reason})"
+        raise InputError(f"{root}: {found}, but mixup blends pairs; add images")
     return dataset
 
 
 def _choose_reader(root, options):
+    if options.reader not in ("auto", *READERS):
+        raise InputError(f"--reader {options.reader}: give one of auto, {', '.join(READERS)}")
     if options.reader != "auto":
         return options.reader
     if options.files_from is not None:

@@ -22,6 +22,9 @@ def read_folder(root, options):
             classes.append(relative)
         else:
             listing.skip("unclassed", relative)
+    if not classes and listing.unusable:
+        link, reason = next(iter(listing.unusable.items()))
+        raise InputError(f"{root}: no class folders but links; {link}: {reason}")
     if not classes:
         raise InputError(
             f"{root}: no class folders; an image's class is its folder, {root}/<class>/image.jpg,"

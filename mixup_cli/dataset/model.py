@@ -199,9 +199,11 @@ def check_class_name(name, where):
         reason = "an empty class name"
     elif name.splitlines() != [name] or "\0" in name:
         reason = f"class name {name!r} holds a line break"
+    elif "\t" in name:
+        reason = f"class name {name!r} holds a tab, which would separate columns"
     elif name == "file_name":
         reason = "a class named file_name would clash with the first column of labels.csv"
-    elif name[0] in "=+-@\t" and not _NUMBER.fullmatch(name):
+    elif name[0] in "=+-@" and not _NUMBER.fullmatch(name):
         reason = f"class name {name!r} would run as a formula in a spreadsheet"
     elif name != name.encode("utf-8", "replace").decode("utf-8"):
         reason = f"class name {name!r} is not UTF-8"

@@ -79,6 +79,11 @@ def read_imagefolder(root, options):
 
 def read_mixup(root, options):
     """The output of an earlier run: its images with their soft labels."""
+    if next((root / "images").glob("*.parquet"), None):
+        raise InputError(
+            f"{root}: its images are in Parquet, which is written and not read; give an output of"
+            " another --format"
+        )
     table = read_table(root / "labels.csv")
     classes = read_class_list(root / "classes.txt")
     if table.header == SPARSE:

@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import multiprocessing
+import multiprocessing.resource_tracker
+import re
 import signal
 import threading
 import time
@@ -16,6 +18,8 @@ from mixup_cli.errors import InputError, StoppedError
 LOCAL = "local"
 CONNECT_SECONDS = 10
 COUNT_SECONDS = 5  # between two looks at how many workers there are: a cluster grows and shrinks
+# Dask waits 20 seconds for what is no address, and complains once more when it is thrown away.
+_ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx|inproc)://.+")
 LAST_SECONDS = 2  # for the scheduler to hear that we leave
 
 _one_at_a_time = threading.Lock()  # of a worker that has several threads: see _on_worker
@@ -113,6 +117,10 @@ def connect(scheduler, jobs):
     with contextlib.ExitStack() as stack:
         stack.enter_context(_quiet())
         address = scheduler
+        if scheduler != LOCAL and not _ADDRESS.fullmatch(scheduler):
+            raise InputError(
+                f"--scheduler {scheduler}: not an address; give one such as tcp://host:8786, or {LOCAL}"
+            )
         if scheduler == LOCAL:
             address = stack.enter_context(_local_cluster(max(1, jobs))).scheduler_address
         try:
@@ -131,9 +139,9 @@ def _local_cluster(jobs):
     """A scheduler in this process and `jobs` workers; no worker outlives it."""
     import distributed
 
-    before = set(multiprocessing.active_children())
     # Ctrl-C reaches every process of a terminal: the threads made here, and the workers that they
-    # start, leave it to this process.
+    # start, leave it to this process. What starts with the first worker would unblock it again.
+    multiprocessing.resource_tracker.ensure_running()
     block = getattr(signal, "pthread_sigmask", lambda how, what: None)
     held = block(getattr(signal, "SIG_BLOCK", 0), {signal.SIGINT})
     try:
@@ -148,8 +156,10 @@ def _local_cluster(jobs):
     finally:
         for nanny in cluster.workers.values():
             nanny.auto_restart = False
-        for worker in set(multiprocessing.active_children()) - before:
-            worker.kill()  # what it has not committed is of no use any more
+        mine = {nanny.pid for nanny in cluster.workers.values()}
+        for worker in multiprocessing.active_children():
+            if worker.pid in mine:
+                worker.kill()  # what it has not committed is of no use any more
         _close(cluster)
 
 

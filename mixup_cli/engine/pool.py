@@ -71,14 +71,13 @@ def open_executor(jobs):
     if jobs == 0:
         yield InProcess()
         return
-    before = set(multiprocessing.active_children())
     pool = Pool(jobs, _context(), initializer=_start_worker)
     try:
         yield pool
         pool.shutdown()
     finally:
         with SignalsHeld():
-            workers = set(multiprocessing.active_children()) - before
+            workers = list((pool._processes or {}).values())  # its own: other threads may have theirs
             for worker in workers:
                 worker.terminate()
             last = time.monotonic() + LAST_SECONDS

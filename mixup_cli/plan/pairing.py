@@ -62,6 +62,8 @@ class PlanOptions:
             if value is not None and not least <= value <= most:
                 bound = f"{least} to {most}" if most < math.inf else f"{least} or more"
                 raise InputError(f"--{name.replace('_', '-')} {value}: give {bound}")
+        if self.count is not None and self.copies != 1:
+            raise InputError("--copies and --count exclude one another; drop one")
         if self.lam is not None and round(self.lam, 6) != self.lam:
             raise InputError(f"--lam {self.lam}: give at most 6 decimals")
         for name, limits in (("min-mix", self.min_mix > 0), ("max-mix", self.max_mix < 0.5)):

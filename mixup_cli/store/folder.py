@@ -17,6 +17,7 @@ from mixup_cli.store.record import file_digest, sealed
 from mixup_cli.store.shard import WORK
 
 RUN, SOURCES = "run.json", "sources.csv"  # in WORK: what an unfinished run is
+CLEARED = "cleared.json"  # in WORK: the run.json or mixup.json of a run that is being removed
 REPORT, GENERATOR = "report.html", b'<meta name="generator" content="mixup-cli '
 TABLES = ("mixup.json", "metadata.csv", "labels.csv", "classes.txt", "rejects.csv", "shards.csv")
 OPTIONAL = ("rejects.csv", "shards.csv")  # only if a source was rejected, or shards are files
@@ -112,7 +113,7 @@ class Store:
 
     def _class_folders(self):
         """The folders of the classes that the run that is here put, or was putting, its files into."""
-        for path in (self.out / "mixup.json", self.work / RUN):
+        for path in (self.out / "mixup.json", self.work / RUN, self.work / CLEARED):
             try:
                 record = json.loads(path.read_bytes())
                 names = record.get("classes") or [c["class"] for c in record["label_mass"]]
@@ -164,9 +165,13 @@ class Store:
                 self.out.rmdir()
 
     def clear(self):
-        """Remove what an earlier run left, what says that it is worth anything first."""
-        for path in (self.work / RUN, *(self.out / name for name in TABLES)):
-            path.unlink(missing_ok=True)
+        """Remove what an earlier run left, what says that it is worth anything first; what names the
+        folders of its classes last, or one that is killed in here would leave folders of nobody."""
+        for path in (self.work / RUN, self.out / TABLES[0]):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(path, self.work / CLEARED)
+        for name in TABLES:
+            (self.out / name).unlink(missing_ok=True)
         if is_report(self.out / REPORT):
             (self.out / REPORT).unlink()
         # Staging first: without it, no worker that was left behind commits a shard any more.
@@ -175,6 +180,7 @@ class Store:
         for folder in (self.work / "reports", self.work / classes.SHARDS, self.out / "images"):
             if folder.is_dir():
                 shutil.rmtree(folder)
+        (self.work / CLEARED).unlink(missing_ok=True)
 
     def tidy(self):
         """Remove what a run left that was killed after its last step but one."""

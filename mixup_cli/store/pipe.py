@@ -4,7 +4,7 @@ import os
 import shutil
 
 from mixup_cli import tar
-from mixup_cli.errors import InputError, StoppedError
+from mixup_cli.errors import InputError, StoppedError, describe
 from mixup_cli.store.folder import TABLES, Store
 
 MOST_BEHIND = 64  # shards that wait on disk for one before them
@@ -94,12 +94,19 @@ class Pipe(Store):
             self.file.write(data)
         except BrokenPipeError as e:
             raise self._closed() from e
+        except OSError as e:
+            raise self._stopped(e) from e
 
     def _flush(self):
         try:
             self.file.flush()
         except BrokenPipeError as e:
             raise self._closed() from e
+        except OSError as e:
+            raise self._stopped(e) from e
+
+    def _stopped(self, error):
+        return StoppedError(f"{describe(error, 'standard output')}, then run again {self.again}")
 
     def _closed(self):
         return StoppedError("standard output: its reader is gone; the tar there is incomplete")

@@ -13,7 +13,7 @@ from mixup_cli.dataset import (
 )
 from mixup_cli.errors import InputError
 from mixup_cli.plan import COLUMNS, LABEL_LAM, SHARD_ROWS, numbered, read_plan
-from mixup_cli.provenance import Options, canvas_of
+from mixup_cli.provenance import READ_AS, Options, canvas_of
 from mixup_cli.run import shard_job
 from mixup_cli.store import FORMATS, OPTIONAL, TABLES, Store, class_folders, file_digest, read_record
 from mixup_cli.tables import as_record, dominant, label_header, label_rows, soft_labels
@@ -63,6 +63,7 @@ class Verification:
             split=read.split or options["split"],
             include=read.include or tuple(options["include_class"]),
             exclude=read.exclude or tuple(options["exclude_class"]),
+            **{name: getattr(read, name) or options.get(name) for name in READ_AS if options.get(name)},
         )
         self.dataset = read_dataset(source, read)
         try:
