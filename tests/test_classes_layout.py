@@ -189,6 +189,7 @@ def test_without_hard_links_files_are_copied(source, arranged, tmp_path, monkeyp
     assert tree(tmp_path / "out") == tree(arranged)
 
 
+@pytest.mark.slow
 def test_overwrite_resume_and_what_is_not_ours(source, arranged, tmp_path):
     source = write_dataset(tmp_path / "in")
     out, by_class = tmp_path / "out", ("--layout", "classes")

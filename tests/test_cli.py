@@ -238,6 +238,7 @@ def test_a_dry_run_of_a_resume_is_refused_as_that_is(source, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS")
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["0", "1"])
 def test_too_little_memory_is_no_bug(source, tmp_path, jobs):
     limited = "import resource; resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30));"

@@ -195,7 +195,9 @@ def test_the_folder_is_open_before_its_files_are_written(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux" or not shutil.which("strace"), reason="strace is not installed")
 @pytest.mark.parametrize("call, error", [
-    ("syncfs", "EIO"), ("syncfs", "ENOSPC"), ("fsync", "EIO"), ("mkdir", "ENOSPC"), ("rename", "EROFS"),
+    ("syncfs", "EIO"), *(pytest.param(*fault, marks=pytest.mark.slow) for fault in (
+        ("syncfs", "ENOSPC"), ("fsync", "EIO"), ("mkdir", "ENOSPC"), ("rename", "EROFS"),
+    )),
 ])
 def test_a_system_call_that_fails(source, whole, tmp_path, call, error):
     out = tmp_path / "out"

@@ -159,6 +159,7 @@ def test_ctrl_c_in_a_program_that_uses_the_engine_comes_at_once():
     assert done.stdout.endswith("interrupted\n") and time.monotonic() - start < 10
 
 
+@pytest.mark.slow
 def test_two_runs_in_two_threads_leave_one_another_alone():
     """Each ends its own workers alone."""
     program = (

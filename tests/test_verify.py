@@ -64,6 +64,7 @@ def test_a_soft_input_and_options_of_the_run(tmp_path):
     assert problems(tmp_path / "again", tmp_path / "mixed") == []
 
 
+@pytest.mark.slow
 def test_one_flipped_bit_in_any_file_is_found(run):
     source, out = run
     rng = random.Random(3)
