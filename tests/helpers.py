@@ -16,6 +16,9 @@ AS_ORDINARY_USER = [sys.executable, "-m", "mixup_cli"]
 if hasattr(os, "getuid") and os.getuid() == 0:
     AS_ORDINARY_USER[:0] = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
 COMMAND = [sys.executable, "-W", "error", "-m", "mixup_cli", "augment"]
+# To be sent a signal: one that falls between an open and its `with` leaves a file to be closed by
+# Python, which is no fault, and of which Python warns where it is told to.
+SIGNALLED = [sys.executable, "-m", "mixup_cli", "augment"]
 
 
 def noise(height, width, channels, seed=0, dtype=np.uint8):

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from helpers import COMMAND, read_csv, tree, write_dataset
+from helpers import COMMAND, SIGNALLED, read_csv, tree, write_dataset
 from mixup_cli.run import Options, augment
 from mixup_cli.plan import PlanOptions
 from test_faults import NAMESPACE, bash, mount  # noqa: F401
@@ -150,7 +150,7 @@ def test_a_signal_leaves_the_workers_idle_and_nothing_half_done(long, tmp_path, 
 
 def test_a_local_cluster_ends_with_its_run(long, tmp_path):
     process = subprocess.Popen(
-        [*COMMAND, long[0], tmp_path / "out", "--copies", "4", "--scheduler", "local", "--jobs", "2"],
+        [*SIGNALLED, long[0], tmp_path / "out", "--copies", "4", "--scheduler", "local", "--jobs", "2"],
         stderr=subprocess.PIPE, text=True, start_new_session=True,
     )
     while process.poll() is None and not list(tmp_path.glob("out/.mixup/staging/*/*")):

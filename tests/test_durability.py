@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from helpers import COMMAND, noise, read_csv, tree, write_dataset
+from helpers import COMMAND, SIGNALLED, noise, read_csv, tree, write_dataset
 from mixup_cli.run import Options, augment
 from mixup_cli.errors import LockedError, MismatchError, StoppedError
 from mixup_cli.plan import PlanOptions
@@ -106,7 +106,7 @@ def test_a_signal_ends_the_run_and_its_workers_within_5_seconds(
     """More workers than processors, on large images."""
     out = tmp_path / "out"
     process = subprocess.Popen(
-        [*COMMAND, large, out, "--copies", "30", "--jobs", "6", "--quiet"],
+        [*SIGNALLED, large, out, "--copies", "30", "--jobs", "6", "--quiet"],
         stderr=subprocess.PIPE, text=True, start_new_session=True,
     )
     while not (out / ".mixup/staging").exists() and process.poll() is None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import COMMAND, noise, read_csv, tree, write_dataset
+from helpers import COMMAND, SIGNALLED, noise, read_csv, tree, write_dataset
 from mixup_cli import tar
 from mixup_cli.run import Options, augment
 from mixup_cli.dataset import ReadOptions, read_dataset
@@ -124,7 +124,7 @@ def test_a_reader_that_goes_stops_the_run(source, tmp_path):
 ])
 def test_a_signal_while_a_pipe_is_read(source, number, code, word):
     """Nobody can resume a tar that somebody else has read."""
-    command = [*COMMAND, source, "-", "--copies", "50", "--quiet"]
+    command = [*SIGNALLED, source, "-", "--copies", "50", "--quiet"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.read(100_000)
         process.send_signal(number)
