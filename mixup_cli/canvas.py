@@ -22,8 +22,8 @@ MODES = {"auto": None, "L": (1, 1), "L16": (1, 2), "RGB": (3, 1), "RGB16": (3, 2
 class Canvas:
     """How sources become pixels. size: (width, height), or None for the size of a; fit: one of
     FITS; mode: one of MODES; background: (R, G, B), 0 to 255, under transparency and around
-    `contain`; max_pixels: larger sources are rejected; decode: one of DECODES, whether a JPEG much
-    larger than `size` is decoded at a part of its size."""
+    `contain`; max_pixels: larger sources are rejected, and a larger size refused; decode: one of
+    DECODES, whether a JPEG much larger than `size` is decoded at a part of its size."""
 
     size: tuple | None = None
     fit: str = "cover"

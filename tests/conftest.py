@@ -1,6 +1,14 @@
 """What several modules run on."""
 
+import warnings
+
 import pytest
+
+with warnings.catch_warnings():
+    # Its plugins warn when they are loaded, trio's does; pytest loads it last of all, where a warning
+    # is an error and ends the tests in a traceback, unless a test has loaded it before.
+    warnings.simplefilter("ignore")
+    import hypothesis  # noqa: F401
 
 from helpers import tree, write_dataset
 from mixup_cli.run import augment

@@ -88,30 +88,23 @@ class Commands(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
         except MemoryError as e:
-            if ctx.meta.get("debug"):
-                traceback.print_exc()
-            click.echo(
-                f"Error: out of memory{one_line(f' ({e})') if str(e) else ''}; give a smaller --size, fewer"
-                " --copies or fewer --jobs",
-                err=True,
-            )
-            ctx.exit(4)
+            what = f"out of memory ({e})" if str(e) else "out of memory"
+            _fail(ctx, f"{what}; give a smaller --size, fewer --copies or fewer --jobs", 4)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except OSError as e:
-            if ctx.meta.get("debug"):
-                traceback.print_exc()
-            click.echo(f"Error: {one_line(errors.describe(e))}", err=True)
-            ctx.exit(4)
+            _fail(ctx, errors.describe(e), 4)
         except Exception as e:
-            if ctx.meta.get("debug"):
-                traceback.print_exc()
-            click.echo(
-                f"Error: a bug in mixup: {type(e).__name__}: {e}; run again with --debug and report"
-                " what it prints",
-                err=True,
-            )
-            ctx.exit(1)
+            what = f"a bug in mixup: {type(e).__name__}: {e}"
+            _fail(ctx, f"{what}; run again with --debug and report what it prints", 1)
+
+
+def _fail(ctx, text, code):
+    """End with a line, below the traceback of the error at hand where --debug asks for it."""
+    if ctx.meta.get("debug"):
+        traceback.print_exc()
+    click.echo(f"Error: {one_line(text)}", err=True)
+    ctx.exit(code)
 
 
 def one_line(text):
